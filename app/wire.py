@@ -160,6 +160,13 @@ class Lane(Wire):
     label: str
 
 
+class Stage(Wire):
+    """A named part of a sample; a STAGE span's value is its id."""
+
+    id: int
+    name: str
+
+
 class Change(Wire):
     """A setting changed while the run went on; drawn as a mark on the timeline."""
 
@@ -268,7 +275,7 @@ class Opened(Wire):
     type: Literal["opened"] = "opened"
     run: RunSummary
     lanes: list[Lane]
-    stages: list[str]
+    stages: list[Stage]
     classes: list[str]
     changes: list[Change]
     cursor: int
@@ -287,6 +294,7 @@ class Status(Wire):
     recent: Metrics
     total: Metrics
     lanes: list[Lane]
+    stages: list[Stage]
     changes: list[Change]
     memory: list[ProcessMemory]
     preview: Preview | None = Field(description="the newest preview, when it is newer than the last one sent")
