@@ -365,8 +365,22 @@ ClientMessage = Annotated[
 # --- binary frames ----------------------------------------------------------------------------------------------------
 
 MAGIC = b"LSC1"
-FRAME_HEADER = struct.Struct("<4sBBHIIdddd")
-"""magic | type u8 | series u8 | reserved u16 | seq u32 | count u32 | base ns f64 | unit ns f64 | cursor f64 | dropped f64"""
+FRAME_HEADER_FIELDS = (
+    ("magic", "4s"),
+    ("type", "B"),
+    ("series", "B"),
+    ("reserved", "H"),
+    ("seq", "I"),
+    ("count", "I"),
+    ("base_ns", "d"),
+    ("unit_ns", "d"),
+    ("cursor", "d"),
+    ("dropped", "d"),
+)
+"""The header's fields in order, each with its `struct` code, little-endian and without padding. Its 48 bytes keep each
+column behind it aligned to its own item size, which typed arrays of a browser demand."""
+
+FRAME_HEADER = struct.Struct("<" + "".join(code for _, code in FRAME_HEADER_FIELDS))
 
 
 class FrameType(IntEnum):
@@ -478,3 +492,9 @@ def decode_frame(frame: bytes) -> tuple[FrameHeader, np.ndarray[Any, np.dtype[np
         rows[name] = column
         offset += column.nbytes
     return FrameHeader(FrameType(number), series, seq, count, base_ns, unit_ns, cursor, dropped), rows
+
+
+if __name__ == "__main__":
+    from app.wire_types import main
+
+    main()
