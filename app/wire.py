@@ -41,39 +41,43 @@ class Wire(BaseModel):
 class Dials(Wire):
     """What makes a real pipeline slower in a known way. All of them can be turned while the run goes on."""
 
-    storage_latency_ms: float = Field(0.0, ge=0, le=10_000, description="added before each read of a sample")
-    storage_mb_per_s: float = Field(0.0, ge=0, le=100_000, description="bandwidth of storage per worker; 0: as it is")
-    cpu_ms: float = Field(0.0, ge=0, le=10_000, description="CPU time burnt per sample, holding the GIL")
-    slow_every: int = Field(0, ge=0, le=1_000_000, description="one sample in this many is slow; 0: none")
-    slow_ms: float = Field(200.0, ge=0, le=60_000, description="how long a slow sample takes more")
+    storage_latency_ms: float = Field(default=0.0, ge=0, le=10_000, description="added before each read of a sample")
+    storage_mb_per_s: float = Field(
+        default=0.0, ge=0, le=100_000, description="bandwidth of storage per worker; 0: as it is"
+    )
+    cpu_ms: float = Field(default=0.0, ge=0, le=10_000, description="CPU time burnt per sample, holding the GIL")
+    slow_every: int = Field(default=0, ge=0, le=1_000_000, description="one sample in this many is slow; 0: none")
+    slow_ms: float = Field(default=200.0, ge=0, le=60_000, description="how long a slow sample takes more")
 
 
 class RunSettings(Wire):
     """All that a run is made from. Names and meanings are torch's where torch has one."""
 
-    name: str = Field("", max_length=80)
+    name: str = Field(default="", max_length=80)
     engine: Literal["loaderscope", "torch"] = "loaderscope"
-    dataset: str = Field("photographs", max_length=200, description="an id of GET /api/datasets")
-    image_size: int = Field(160, ge=16, le=1024, description="side of the picture that the model gets, in pixels")
+    dataset: str = Field(default="photographs", max_length=200, description="an id of GET /api/datasets")
+    image_size: int = Field(
+        default=160, ge=16, le=1024, description="side of the picture that the model gets, in pixels"
+    )
     augment: bool = True
-    batch_size: int = Field(32, ge=1, le=4096)
+    batch_size: int = Field(default=32, ge=1, le=4096)
     shuffle: bool = True
     drop_last: bool = False
-    num_workers: int = Field(0, ge=0, le=64)
+    num_workers: int = Field(default=0, ge=0, le=64)
     worker_method: Literal["process", "thread"] = "process"
     multiprocessing_context: Literal["default", "fork", "forkserver", "spawn"] = "default"
-    prefetch_factor: int = Field(2, ge=1, le=64)
+    prefetch_factor: int = Field(default=2, ge=1, le=64)
     persistent_workers: bool = True
     in_order: bool = True
     pin_memory: bool = False
     collate: Literal["default", "pad"] = "default"
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
     device: Literal["none", "simulated", "accelerator"] = "none"
-    device_gb_per_s: float = Field(12.0, gt=0, le=1000, description="speed of the simulated device's bus")
+    device_gb_per_s: float = Field(default=12.0, gt=0, le=1000, description="speed of the simulated device's bus")
     consumer: Literal["train", "step", "none"] = "train"
-    step_ms: float = Field(20.0, ge=0, le=10_000, description="length of a step when consumer is 'step'")
-    epochs: int = Field(0, ge=0, le=1_000_000, description="stop after this many epochs; 0: no limit")
-    seconds: float = Field(10.0, ge=0, le=86_400, description="stop after this time; 0: no limit")
+    step_ms: float = Field(default=20.0, ge=0, le=10_000, description="length of a step when consumer is 'step'")
+    epochs: int = Field(default=0, ge=0, le=1_000_000, description="stop after this many epochs; 0: no limit")
+    seconds: float = Field(default=10.0, ge=0, le=86_400, description="stop after this time; 0: no limit")
     detail: Literal["batch", "sample", "stage"] = "stage"
     dials: Dials = Dials()
 
@@ -138,15 +142,15 @@ class RunSummary(Wire):
     id: str
     name: str
     state: RunState
-    reason: str = Field("", description="why it failed or was interrupted, in a sentence")
-    truncated: str = Field("", description="why the recording stopped before the run did, in a sentence")
+    reason: str = Field(default="", description="why it failed or was interrupted, in a sentence")
+    truncated: str = Field(default="", description="why the recording stopped before the run did, in a sentence")
     live: bool
     started_unix_ns: int
     duration_ns: int
     batches: int
     samples: int
     bytes_on_disk: int
-    settings: RunSettings | None = Field(None, description="absent for a run that this server did not start")
+    settings: RunSettings | None = Field(default=None, description="absent for a run that this server did not start")
 
 
 class Lane(Wire):
@@ -216,7 +220,7 @@ class TensorInfo(Wire):
     minimum: float | None
     maximum: float | None
     mean: float | None
-    sample: str = Field("", description="the first values or texts, shortened")
+    sample: str = Field(default="", description="the first values or texts, shortened")
 
 
 class Preview(Wire):
@@ -326,9 +330,9 @@ class Subscribe(Wire):
     type: Literal["subscribe"] = "subscribe"
     run: str = Field(max_length=64)
     boot: int = 0
-    cursor: int = Field(0, ge=0)
-    replay_from_ns: int | None = Field(None, ge=0)
-    speed: float = Field(1.0, ge=0.05, le=50)
+    cursor: int = Field(default=0, ge=0)
+    replay_from_ns: int | None = Field(default=None, ge=0)
+    speed: float = Field(default=1.0, ge=0.05, le=50)
 
 
 class Unsubscribe(Wire):
@@ -357,9 +361,7 @@ class WantPreview(Wire):
     type: Literal["want_preview"] = "want_preview"
 
 
-ClientMessage = Annotated[
-    Subscribe | Unsubscribe | Ack | Visibility | WantPreview, Field(discriminator="type")
-]
+ClientMessage = Annotated[Subscribe | Unsubscribe | Ack | Visibility | WantPreview, Field(discriminator="type")]
 
 
 # --- binary frames ----------------------------------------------------------------------------------------------------
@@ -399,7 +401,7 @@ class Series(IntEnum):
     LOSS = 3
 
 
-SPAN_COLUMNS = np.dtype(
+SPAN_COLUMNS: np.dtype[np.void] = np.dtype(
     [
         ("sample", "<f8"),
         ("value", "<f8"),
@@ -414,10 +416,10 @@ SPAN_COLUMNS = np.dtype(
 )
 """Columns of a SPANS frame, in this order, each contiguous. `start` and `duration` count `unit ns` from `base ns`."""
 
-SERIES_COLUMNS = np.dtype([("value", "<f4"), ("time", "<u4")])
+SERIES_COLUMNS: np.dtype[np.void] = np.dtype([("value", "<f4"), ("time", "<u4")])
 """Columns of a SERIES frame: steps of a number over time."""
 
-ROLLUP_COLUMNS = np.dtype(
+ROLLUP_COLUMNS: np.dtype[np.void] = np.dtype(
     [
         ("bucket", "<u4"),
         ("batches", "<f4"),
