@@ -5,7 +5,7 @@ browser receives the table in its first message, and an export carries it along.
 
 A record is 40 little-endian bytes::
 
-    start ns (i64) | end ns (i64) | value (i64) | sample index (i64) | batch (u32) | epoch (u16) | flags (u8) | kind (u8)
+    start ns i64 | end ns i64 | value i64 | sample index i64 | batch u32 | epoch u16 | flags u8 | kind u8
 
 `start` and `end` are `time.perf_counter_ns()` of the host, which all processes of one host share. A mark has
 `start == end`. The kind is the publish mark: it is written last, and a record whose kind is 0 is not there yet.

@@ -1,0 +1,38 @@
+"""Fixtures of the whole suite: the leak check around each test, hypothesis profiles, a free port, a real server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.leaks import Snapshot, left_behind
+
+os.environ.pop("LOADERSCOPE_HOME", None)
+
+settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile(
+    "explore", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """After each test: no process, thread, descriptor, mapped run file or shared memory more than before it."""
+    before = Snapshot.take()
+    yield
+    if found := left_behind(before):
+        pytest.fail("this test left behind:\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
