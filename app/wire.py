@@ -116,6 +116,30 @@ class Accelerator(Wire):
     type: str
 
 
+AccessRole = Literal["operator", "viewer"]
+"""What the holder of a token may do: everything, or look only."""
+
+
+class SessionRequest(Wire):
+    """What a page sends to POST /api/session: the token from its URL's fragment."""
+
+    token: str = Field(min_length=1, max_length=512)
+
+
+class Session(Wire):
+    """The answer to it; the session itself is a cookie that no script can read."""
+
+    role: AccessRole
+
+
+class Problem(Wire):
+    """The body of every answer that is an error. `field` is the dotted name of the setting that is wrong."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
 class Capabilities(Wire):
     """What this host can do; the page offers nothing else."""
 
@@ -130,7 +154,7 @@ class Capabilities(Wire):
     max_workers: int
     contexts: list[str]
     worker_methods: list[str]
-    role: Literal["operator", "viewer"]
+    role: AccessRole
 
 
 RunState = Literal["starting", "running", "paused", "finished", "stopped", "failed", "interrupted"]

@@ -154,6 +154,23 @@ export interface Accelerator {
   readonly type: string;
 }
 
+/** What a page sends to POST /api/session: the token from its URL's fragment. */
+export interface SessionRequest {
+  readonly token: string;
+}
+
+/** The answer to it; the session itself is a cookie that no script can read. */
+export interface Session {
+  readonly role: "operator" | "viewer";
+}
+
+/** The body of every answer that is an error. `field` is the dotted name of the setting that is wrong. */
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly field: string | null;
+}
+
 /** What this host can do; the page offers nothing else. */
 export interface Capabilities {
   readonly version: string;
