@@ -31,7 +31,9 @@ class Settings(BaseSettings):
     Raises pydantic.ValidationError, whose text says which setting is wrong and what to do.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LOADERSCOPE_", frozen=True, validate_default=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LOADERSCOPE_", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(DEFAULT_PORT, ge=0, le=65_535, description="0: any free port")
