@@ -18,6 +18,6 @@ class FrontEnd(BuildHookInterface[Any]):
             return
         if not (dist / "index.html").is_file():
             raise FileNotFoundError(
-                "frontend/dist/index.html is missing: run `npm ci` and `npm run build` in frontend/, then build the wheel"
+                "frontend/dist/index.html is missing: run `npm ci` and `npm run build` in frontend/ first"
             )
         build_data["force_include"][str(dist)] = "app/static"
