@@ -1,0 +1,49 @@
+"""The recording of a run: its events written, and read."""
+
+from loader_core.trace.budget import DEFAULT_BUDGET_BYTES
+from loader_core.trace.control import Control
+from loader_core.trace.event import (
+    EVENT_DTYPE,
+    KINDS,
+    NO_BATCH,
+    NOT_MEASURED,
+    SCHEMA_VERSION,
+    Flag,
+    Kind,
+    KindSpec,
+    Nature,
+    Role,
+    kind_table,
+)
+from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now, stage_number
+from loader_core.trace.recording import Delivery, Recording, RecordingShare, seal
+from loader_core.trace.rollup import BUCKET_DTYPE
+from loader_core.trace.stage import set_current, stage
+
+__all__ = [
+    "BUCKET_DTYPE",
+    "DEFAULT_BUDGET_BYTES",
+    "EVENT_DTYPE",
+    "KINDS",
+    "NOT_MEASURED",
+    "NO_BATCH",
+    "NULL_RECORDER",
+    "SCHEMA_VERSION",
+    "Control",
+    "Delivery",
+    "Detail",
+    "Flag",
+    "Kind",
+    "KindSpec",
+    "Nature",
+    "Recorder",
+    "Recording",
+    "RecordingShare",
+    "Role",
+    "kind_table",
+    "now",
+    "seal",
+    "set_current",
+    "stage",
+    "stage_number",
+]

@@ -152,9 +152,7 @@ KINDS: dict[Kind, KindSpec] = {
     Kind.WAIT_BATCH: KindSpec(
         Role.CONSUMER, Nature.WAIT, "batches ready when asked", "waiting", "the training loop waits for its next batch"
     ),
-    Kind.STEP: KindSpec(
-        Role.CONSUMER, Nature.WORK, "samples", "step", "the training loop works, between two batches"
-    ),
+    Kind.STEP: KindSpec(Role.CONSUMER, Nature.WORK, "samples", "step", "the training loop works, between two batches"),
     Kind.PAUSE: KindSpec(Role.CONSUMER, Nature.WAIT, "", "mark", "a viewer has paused the run"),
     Kind.PREVIEW: KindSpec(
         Role.CONSUMER, Nature.WORK, "bytes", "observer", "the recorder's own work: a picture of the batch for a viewer"

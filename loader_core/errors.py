@@ -1,0 +1,55 @@
+"""Every exception that this project raises on its own account.
+
+::
+
+    LoaderscopeError
+    ├── TraceError                     a run directory cannot be read: missing, foreign, or of a newer schema
+    │   └── NewerSchema                 it was recorded by a newer version than this one
+    ├── RecordingError                 a run directory cannot be written
+    ├── WorkerDied      (RuntimeError) a worker ended before its work did
+    ├── WorkerTimeout   (RuntimeError) a worker took longer than `timeout` allows
+    ├── SharedMemoryError (RuntimeError) shared memory could not be had
+    ├── SettingsError   (ValueError)   settings that contradict each other or this host
+    └── DatasetError    (ValueError)   a dataset that cannot be opened or does not say what it holds
+
+The second base is the one that `torch.utils.data.DataLoader` raises in the same place, so that code written for torch
+catches ours too. What a user's dataset raises is not in this tree: it keeps its own type.
+"""
+
+from __future__ import annotations
+
+
+class LoaderscopeError(Exception):
+    """Base of all errors of this project."""
+
+
+class TraceError(LoaderscopeError):
+    """A run directory cannot be read: it is missing, foreign, or of a newer schema."""
+
+
+class NewerSchema(TraceError):
+    """A recording made by a newer version than this one. The text names both."""
+
+
+class RecordingError(LoaderscopeError):
+    """A run directory cannot be written."""
+
+
+class WorkerDied(LoaderscopeError, RuntimeError):
+    """A worker ended before its work did. The text says which, how, and at which batch."""
+
+
+class WorkerTimeout(LoaderscopeError, RuntimeError):
+    """A worker took longer than `timeout` allows."""
+
+
+class SharedMemoryError(LoaderscopeError, RuntimeError):
+    """Shared memory could not be had. The text says how much was wanted and how much is free."""
+
+
+class SettingsError(LoaderscopeError, ValueError):
+    """Settings that contradict each other, or that this host cannot meet."""
+
+
+class DatasetError(LoaderscopeError, ValueError):
+    """A dataset that cannot be opened, or that does not say what it holds."""
