@@ -6,7 +6,6 @@ must not import the server.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Self
 
@@ -41,4 +40,4 @@ class RunOrder(BaseModel):
         """Puts the order into this run directory, replacing the former one. Raises OSError."""
         scratch = directory / f"{ORDER_FILE}.new"
         scratch.write_text(self.model_dump_json(indent=1), "utf-8")
-        os.replace(scratch, directory / ORDER_FILE)
+        scratch.replace(directory / ORDER_FILE)

@@ -15,7 +15,7 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-DEFAULT_PORT = 8421
+DEFAULT_PORT = 8000
 MIN_TOKEN_LENGTH = 16
 MAKE_TOKEN = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105 - how to make one
 FRONT_END_PLACES = (
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         description="folder of the recordings",
     )
     data: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="the user's own folders of samples, separated as in PATH"
+        (), description="the user's own files and folders of samples, separated as in PATH"
     )
     token: SecretStr = Field(SecretStr(""), description="who holds it may do everything; made at each start if absent")
     token_file: Path | None = Field(None, description="a file with the token, such as a container's secret")
@@ -75,11 +75,11 @@ class Settings(BaseSettings):
 
     @field_validator("data")
     @classmethod
-    def _resolve_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        for folder in value:
-            if not folder.is_dir():
-                raise ValueError(f"{folder} is not a folder: give the folder that holds your samples")
-        return tuple(folder.resolve() for folder in value)
+    def _resolve_paths(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for path in value:
+            if not path.exists():
+                raise ValueError(f"{path} is not there: give the folder, or the file, that holds your samples")
+        return tuple(path.resolve() for path in value)
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     def _check_names(cls, value: frozenset[str]) -> frozenset[str]:
         for name in value:
             if "/" in name or "*" in name:
-                raise ValueError(f"{name!r} is not a host name: write it as in `dashboard.lan` or `dashboard.lan:8421`")
+                raise ValueError(f"{name!r} is not a host name: write it as in `dashboard.lan` or `dashboard.lan:8000`")
         return frozenset(name.lower() for name in value)
 
     @model_validator(mode="before")

@@ -1,0 +1,315 @@
+"""Run: one recording as the server sees it, and its process while it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.order import ORDER_FILE, RunOrder
+from app.problems import ConflictError
+from app.process import ChildProcess, ForeignProcess, RunProcess, reason_of_death
+from app.traces import Traces
+from app.wire import RunSettings, RunState, RunSummary
+from loader_core.errors import TraceError
+from loader_core.trace.control import Control
+from loader_core.trace.recording import seal
+
+HEADER_FILE = "run.json"
+TOTALS_FILE = "totals.json"
+"""What a sealed run came to, so that a list of many runs opens none of them. Ours alone; made again if missing."""
+
+STARTING_S = 60.0
+"""How long a run that another server, or the command line, has just made may take to write its header."""
+
+
+class Totals(BaseModel):
+    """What a run came to so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    duration_ns: int = 0
+    batches: int = 0
+    samples: int = 0
+    bytes_on_disk: int = 0
+    truncated: str = ""
+
+
+class Run:
+    """One run. Belongs to the event loop, but for `load`, `measure` and `seal`, which read files in a worker thread.
+
+    `live`: its process runs, or is about to. `measured`: it has ended, and `totals` are final.
+    """
+
+    def __init__(self, directory: Path, *, started_unix_ns: int) -> None:
+        self.id = directory.name
+        self.directory = directory
+        self.started_unix_ns = started_unix_ns
+        self.process: RunProcess | None = None
+        self.order: RunOrder | None = None
+        self.totals = Totals()
+        self.measured = False
+        self.ended = asyncio.Event()
+        self.ending = asyncio.Lock()
+        self._header: dict[str, Any] = {}
+        self._problem = ""
+        self._control: Control | None = None
+        self._launching = False
+        self._begins_until_s = 0.0
+        self._asked_to_stop = False
+        self._killed = False
+
+    @classmethod
+    def create(cls, home: Path, order: RunOrder) -> Self:
+        """A new run directory with its order and control page. Raises OSError."""
+        directory = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        directory.mkdir(mode=0o700)
+        run = cls(directory, started_unix_ns=time.time_ns())
+        run.order = order
+        order.write(directory)
+        run._control = Control.create(directory)
+        run._launching = True
+        return run
+
+    @classmethod
+    def load(cls, directory: Path) -> Self | None:
+        """A run directory that was found; None when it is none. Reads files."""
+        header = read_header(directory)
+        order = _read_order(directory)
+        if not header and order is None:
+            return None
+        try:
+            made_unix_ns = directory.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        run = cls(directory, started_unix_ns=int(header.get("started_unix_ns") or made_unix_ns))
+        run.order = order
+        if header:
+            run._take_header(header)
+        else:
+            run._begins_until_s = made_unix_ns / 1e9 + STARTING_S
+        if not run.live:
+            run._read_totals()
+        return run
+
+    def _take_header(self, header: dict[str, Any]) -> None:
+        """Takes what run.json says now; the first time also looks for the process, if nobody here started it."""
+        first, self._header = not self._header, header
+        if not first or self.process is not None or self._launching:
+            return
+        self._begins_until_s = 0.0
+        self.started_unix_ns = int(header.get("started_unix_ns") or self.started_unix_ns)
+        if self._state_of_header == "running" and header["host"]["name"] == socket.gethostname():
+            self.process = ForeignProcess.find(
+                int(header.get("pid") or 0), started_unix_ns=self.started_unix_ns, ours=self.order is not None
+            )
+
+    def _read_totals(self) -> None:
+        try:
+            self.totals = Totals.model_validate_json((self.directory / TOTALS_FILE).read_bytes())
+        except (OSError, ValidationError):
+            return
+        self.measured = True
+        self.ended.set()
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        """Whether its process runs, or is about to."""
+        if self.process is not None:
+            return self.process.alive()
+        return self._launching or time.time() < self._begins_until_s
+
+    @property
+    def startable(self) -> bool:
+        """Whether a server started it, so that a server may end it."""
+        return self.order is not None
+
+    @property
+    def settings(self) -> RunSettings | None:
+        """What it was made from; None for a run that no server started."""
+        return self.order.settings if self.order else None
+
+    @property
+    def _state_of_header(self) -> RunState:
+        state: RunState = self._header.get("state", "starting")
+        return state
+
+    @property
+    def state(self) -> RunState:
+        """What it is doing now."""
+        if self._state_of_header == "running" and self.live and self._control is not None and self._control.pause:
+            return "paused"
+        return self._state_of_header
+
+    def summary(self) -> RunSummary:
+        """The run as a client sees it."""
+        settings = self.settings
+        return RunSummary(
+            id=self.id,
+            name=(settings.name if settings else "") or str(self._header.get("name", ""))[:80],
+            state=self.state,
+            reason=self._problem or str(self._header.get("reason", "")),
+            truncated=self.totals.truncated,
+            live=self.live,
+            started_unix_ns=self.started_unix_ns,
+            duration_ns=self.totals.duration_ns,
+            batches=self.totals.batches,
+            samples=self.totals.samples,
+            bytes_on_disk=self.totals.bytes_on_disk,
+            settings=settings,
+        )
+
+    def measure(self, traces: Traces) -> None:
+        """Reads what the run came to so far. In a worker thread."""
+        if header := read_header(self.directory):
+            self._take_header(header)
+        size = bytes_on_disk(self.directory)
+        try:
+            with traces.reading(self.directory) as trace:
+                trace.refresh()
+                self.totals = Totals(
+                    duration_ns=trace.duration_ns,
+                    batches=trace.batches,
+                    samples=trace.samples,
+                    bytes_on_disk=size,
+                    truncated=trace.truncated,
+                )
+        except (TraceError, FileNotFoundError) as error:
+            self.totals = self.totals.model_copy(update={"bytes_on_disk": size})
+            if self._header:  # before its header is written there is nothing to be read, and nothing wrong
+                self._problem = str(error)
+
+    def seal(self, traces: Traces) -> None:
+        """Says in the recording how a run ended that could not say so itself, and counts it. In a worker thread."""
+        self.measure(traces)
+        if self._state_of_header in ("starting", "running"):
+            state, reason = self._verdict()
+            seal(self.directory, state, reason)
+            self.measure(traces)
+        (self.directory / TOTALS_FILE).write_text(self.totals.model_dump_json(), "utf-8")
+        self.measured = True
+        self.close()
+
+    def _verdict(self) -> tuple[RunState, str]:
+        """How a run ended whose own last word is missing."""
+        if self._killed:
+            return "stopped", "it did not end when it was asked to, so it was killed; its recording is whole up to then"
+        if self._asked_to_stop:
+            return "stopped", ""
+        if isinstance(self.process, ChildProcess) and self.process.returncode is not None:
+            return "failed", reason_of_death(self.process.returncode, self.directory)
+        pid = self._header.get("pid")
+        who = f"its process {pid} is gone" if pid else "its process never began to record"
+        return "interrupted", f"{who}; what it recorded is whole up to then"
+
+    # --- doing --------------------------------------------------------------------------------------------------------
+
+    async def launch(self) -> None:
+        """Starts the process. Raises OSError."""
+        try:
+            self.process = await ChildProcess.start(self.directory)
+        finally:
+            self._launching = False
+
+    def open_control(self) -> Control:
+        """The control page of a live run. Raises ConflictError for a run that has none."""
+        if self._control is None:
+            try:
+                self._control = Control.open(self.directory)
+            except (OSError, TraceError) as error:
+                raise ConflictError(f"run {self.id} cannot be talked to: {error}", code="run_deaf") from error
+        return self._control
+
+    def ask_to_stop(self) -> None:
+        """Asks the run to end after its present batch; wakes it if it is paused."""
+        self._asked_to_stop = True
+        control = self.open_control()
+        control.stop = True
+        control.pause = False
+
+    def terminate(self) -> None:
+        """SIGTERM to its process, if a server started it."""
+        if self.process is not None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to its process and workers, if a server started it."""
+        if self.process is not None:
+            self.process.kill()
+
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits for the end of its process; False when `timeout_s` passed first."""
+        return self.process is None or await self.process.wait(timeout_s)
+
+    async def end_within(self, timeout_s: float) -> None:
+        """Waits for the end of its process; kills it when `timeout_s` has passed."""
+        if not await self.wait(timeout_s):
+            self._killed = True
+            self.kill()
+            await self.wait()
+
+    def changed_order(self, changed: RunSettings) -> RunOrder:
+        """The run's order with what was set in `changed`. Raises ConflictError, pydantic.ValidationError."""
+        if self.order is None:
+            raise ConflictError(
+                f"run {self.id} was not started here, so its settings are its script's", code="run_foreign"
+            )
+        return self.order.model_copy(update={"settings": merged(self.order.settings, changed)})
+
+    def give(self, order: RunOrder) -> None:
+        """Tells the live run its new settings. Raises OSError, ConflictError."""
+        order.write(self.directory)
+        self.order = order
+        control = self.open_control()
+        control.generation += 1
+
+    def close(self) -> None:
+        """Gives the control page back. Idempotent."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+
+def merged(settings: RunSettings, changed: RunSettings) -> RunSettings:
+    """`settings` with the fields that were set in `changed`, also within the dials."""
+    fields = changed.model_dump(exclude_unset=True)
+    if "dials" in fields:
+        fields["dials"] = settings.dials.model_dump() | fields["dials"]
+    return RunSettings.model_validate(settings.model_dump() | fields)
+
+
+def read_header(directory: Path) -> dict[str, Any]:
+    """The content of run.json; empty where there is none (yet), or none that is ours."""
+    try:
+        header = json.loads((directory / HEADER_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return header if isinstance(header, dict) and isinstance(header.get("host"), dict) else {}
+
+
+def bytes_on_disk(directory: Path) -> int:
+    """What the files of a run directory take on disk: blocks, since segments reserve more than they hold."""
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_blocks * 512
+        except FileNotFoundError:  # folded away, or replaced, while we looked
+            continue
+    return total
+
+
+def _read_order(directory: Path) -> RunOrder | None:
+    if not (directory / ORDER_FILE).is_file():
+        return None
+    try:
+        return RunOrder.read(directory)
+    except (OSError, ValidationError):
+        return None
