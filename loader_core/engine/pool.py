@@ -1,0 +1,370 @@
+"""The same worker in several places: the consumer's own thread, threads, processes.
+
+A pool takes tasks and gives what was made of them, in the order in which it was finished. It knows nothing of order,
+epochs' ends or samplers: that is the PrefetchWindow's and the loader's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import queue
+import select
+import signal
+import struct
+import threading
+import time
+import weakref
+from collections import deque
+from multiprocessing import connection, parent_process, process
+from multiprocessing.context import BaseContext
+from typing import Any, Protocol
+
+from loader_core.engine.transport import Slots
+from loader_core.engine.worker import Job, Made, Outcome, Plan, Resume, Task, Worker, seed_process, seed_thread
+from loader_core.trace import NULL_RECORDER, Kind, Recorder, RecordingShare, Role, now
+
+JOIN_S = 5.0
+"""How long a worker may take to finish its sample when the pool is closed, before it is ended by force. As torch's."""
+
+
+class Pool(Protocol):
+    """Where workers run. All methods are called from the consumer's thread."""
+
+    def plans(self, worker: int) -> list[Plan]:
+        """The layouts that `worker` has told of."""
+
+    def submit(self, worker: int, task: Task | Resume) -> None:
+        """Give `worker` something to do. If it is gone, `receive` will tell."""
+
+    def receive(self, timeout_s: float | None) -> Made | None:
+        """The next thing that any worker finished; None if `timeout_s` (None: no limit) went by.
+
+        A worker that is gone is told of once, as Outcome.DIED with its exit code in `exitcode`.
+        """
+
+    def pids(self) -> list[int]:
+        """The processes that the workers run in."""
+
+    def close(self) -> None:
+        """End the workers. Idempotent."""
+
+
+def _recorder(share: RecordingShare | None, worker: int) -> Recorder:
+    return NULL_RECORDER if share is None else share.recorder(Role.WORKER, worker)
+
+
+class InlinePool:
+    """No workers: a task is done when its batch is asked for, by the thread that asks."""
+
+    def __init__(self, job: Job, *, slots: Slots, share: RecordingShare | None = None) -> None:
+        self._record = _recorder(share, -1)
+        self._tasks: deque[Task] = deque()
+        self._worker = Worker(job, 0, slots=slots, recorder=self._record, same_process=True, where="")
+        self._worker.start()
+
+    def plans(self, worker: int) -> list[Plan]:
+        return self._worker.plans
+
+    def submit(self, worker: int, task: Task | Resume) -> None:
+        assert isinstance(task, Task), "an inline loader has no workers to keep between epochs"
+        self._tasks.append(task)
+
+    def receive(self, timeout_s: float | None) -> Made | None:
+        return self._worker.make(self._tasks.popleft()) if self._tasks else None
+
+    def pids(self) -> list[int]:
+        return [os.getpid()]
+
+    def close(self) -> None:
+        self._tasks.clear()
+        self._record.close()
+
+
+class ThreadPool:
+    """Workers that are threads of the consumer's process: nothing is copied, and the GIL is shared."""
+
+    def __init__(self, job: Job, *, slots: Slots, share: RecordingShare | None = None) -> None:
+        self._inboxes: list[queue.SimpleQueue[Task | Resume | None]] = []
+        self._outbox: queue.SimpleQueue[Made] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        for number in range(job.num_workers):
+            recorder = _recorder(share, number)
+            worker = Worker(
+                job,
+                number,
+                slots=slots,
+                recorder=recorder,
+                same_process=True,
+                where=f"in DataLoader worker thread {number}",
+            )
+            inbox: queue.SimpleQueue[Task | Resume | None] = queue.SimpleQueue()
+            thread = threading.Thread(
+                target=self._work, args=(job, number, worker, inbox, recorder), name=f"loader-{number}", daemon=True
+            )
+            self._inboxes.append(inbox)
+            self._workers.append(worker)
+            self._threads.append(thread)
+            thread.start()
+
+    def plans(self, worker: int) -> list[Plan]:
+        return self._workers[worker].plans
+
+    def submit(self, worker: int, task: Task | Resume) -> None:
+        self._inboxes[worker].put(task)
+
+    def receive(self, timeout_s: float | None) -> Made | None:
+        try:
+            return self._outbox.get(timeout=timeout_s) if timeout_s != 0 else self._outbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def pids(self) -> list[int]:
+        return [os.getpid()]
+
+    def close(self) -> None:
+        self._closing.set()
+        for inbox in self._inboxes:
+            inbox.put(None)
+        deadline = time.monotonic() + JOIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._threads = []
+
+    def _work(
+        self, job: Job, number: int, worker: Worker, inbox: queue.SimpleQueue[Task | Resume | None], record: Recorder
+    ) -> None:
+        seed_thread(job, number)
+        worker.start()
+        idle = now()
+        while (task := inbox.get()) is not None and not self._closing.is_set():
+            record.add(Kind.WAIT_TASK, task.number if isinstance(task, Task) else 0, idle)
+            made = worker.resume(task) if isinstance(task, Resume) else worker.make(task)
+            start = now()
+            if made is not None:
+                self._outbox.put(made)
+                record.add(Kind.SEND, made.number, start, value=made.used)
+            idle = now()
+        record.close()
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+_MADE = struct.Struct("<HBBIIIIQ")
+"""worker | outcome | plan | number | slot | samples | blob | used: 28 bytes, written at once (< PIPE_BUF)."""
+
+_LENGTH = struct.Struct("<I")
+
+
+def _pack_made(made: Made) -> bytes:
+    return _MADE.pack(
+        made.worker,
+        made.outcome,
+        made.plan,
+        made.number,
+        made.slot,
+        made.samples,
+        made.blob,
+        made.used,
+    )
+
+
+def _unpack_made(message: bytes) -> Made:
+    worker, outcome, plan, number, slot, samples, blob, used = _MADE.unpack(message)
+    return Made(worker, Outcome(outcome), number, slot, samples, plan, used, blob)
+
+
+_pools: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
+
+
+class ProcessPool:
+    """Workers that are processes. Tasks and answers travel in pipes, batches in shared slots; no helper threads.
+
+    A worker's death is seen at once. When the consumer's process dies, its workers leave.
+    """
+
+    def __init__(
+        self, job: Job, *, slots: Slots, context: BaseContext, share: RecordingShare | None = None
+    ) -> None:
+        self._processes: list[process.BaseProcess] = []
+        self._inboxes: list[int] = []
+        self._outboxes: dict[int, int] = {}
+        self._deaths: dict[int, int] = {}
+        self._ends: list[connection.Connection] = []
+        self._plans: list[list[Plan]] = [[] for _ in range(job.num_workers)]
+        self._made: deque[Made] = deque()
+        self._poll = select.poll()
+        self._closing = context.RawValue("b", 0)
+        self._closed = False
+        _pools.add(self)
+        try:
+            for number in range(job.num_workers):
+                self._start(job, number, slots, context, share)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, job: Job, number: int, slots: Slots, context: BaseContext, share: RecordingShare | None) -> None:
+        inbox, to_worker = context.Pipe(duplex=False)
+        from_worker, outbox = context.Pipe(duplex=False)
+        self._ends += [to_worker, from_worker]
+        try:
+            worker = context.Process(  # type: ignore[attr-defined]  # every concrete context has it
+                target=_work,
+                args=(job, number, inbox, outbox, self._closing, slots, share),
+                name=f"loader-{number}",
+                daemon=True,
+            )
+            worker.start()
+        finally:
+            # The worker's ends live in the worker alone, so that its death closes them.
+            inbox.close()
+            outbox.close()
+        self._processes.append(worker)
+        self._inboxes.append(to_worker.fileno())
+        self._outboxes[from_worker.fileno()] = number
+        self._deaths[worker.sentinel] = number
+        self._poll.register(from_worker.fileno(), select.POLLIN)
+        self._poll.register(worker.sentinel, select.POLLIN)
+
+    def plans(self, worker: int) -> list[Plan]:
+        return self._plans[worker]
+
+    def submit(self, worker: int, task: Task | Resume) -> None:
+        message = pickle.dumps(task, 5)
+        try:
+            _write(self._inboxes[worker], _LENGTH.pack(len(message)) + message)
+        except BrokenPipeError:
+            pass  # the worker is gone, and `receive` tells how
+
+    def receive(self, timeout_s: float | None) -> Made | None:
+        if not self._made:
+            self._read(timeout_s)
+        return self._made.popleft() if self._made else None
+
+    def _read(self, timeout_s: float | None) -> None:
+        events = [descriptor for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)]
+        for descriptor in events:
+            if descriptor in self._outboxes:
+                self._read_outbox(descriptor)
+        if self._made:
+            return  # what the dead have finished comes before their death
+        for descriptor in events:
+            if descriptor in self._deaths:
+                self._poll.unregister(descriptor)
+                worker = self._deaths[descriptor]
+                dead = self._processes[worker]
+                dead.join()
+                self._made.append(Made(worker, Outcome.DIED, exitcode=dead.exitcode or 0))
+
+    def _read_outbox(self, descriptor: int) -> None:
+        messages = os.read(descriptor, _MADE.size * 64)
+        if not messages:
+            self._poll.unregister(descriptor)
+        for offset in range(0, len(messages), _MADE.size):
+            self._made.append(_unpack_made(messages[offset : offset + _MADE.size]))
+
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._processes if worker.pid is not None]
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._closing.value = 1
+        self.close_ends()
+        deadline = time.monotonic() + JOIN_S
+        for worker in self._processes:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        for worker in self._processes:
+            if worker.is_alive():
+                worker.terminate()
+                worker.join(1)
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+            worker.close()
+
+    def close_ends(self) -> None:
+        """Close this process's ends of the pipes: a worker forked later must not keep those of earlier ones open."""
+        for end in self._ends:
+            end.close()
+
+
+def _write(descriptor: int, message: bytes) -> None:
+    written = os.write(descriptor, message)
+    while written < len(message):
+        written += os.write(descriptor, message[written:])
+
+
+# --- inside a worker process ------------------------------------------------------------------------------------------
+
+
+def _work(
+    job: Job,
+    number: int,
+    inbox: connection.Connection,
+    outbox: connection.Connection,
+    closing: Any,
+    slots: Slots,
+    share: RecordingShare | None,
+) -> None:
+    """The main function of worker process `number`."""
+    for pool in list(_pools):
+        pool.close_ends()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the consumer's; it closes the pipe
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    job = seed_process(job, number)
+    record = _recorder(share, number)
+    worker = Worker(
+        job, number, slots=slots, recorder=record, same_process=False, where=f"in DataLoader worker process {number}"
+    )
+    worker.start()
+    gc.freeze()  # what came with the fork is never garbage here; looking at it would copy its pages
+    _serve(worker, inbox.fileno(), outbox.fileno(), closing, record)
+    record.close()
+
+
+def _serve(worker: Worker, inbox: int, outbox: int, closing: Any, record: Recorder) -> None:
+    idle = now()
+    while (task := _read_task(inbox)) is not None and not closing.value:
+        record.add(Kind.WAIT_TASK, task.number if isinstance(task, Task) else 0, idle)
+        made = worker.resume(task) if isinstance(task, Resume) else worker.make(task)
+        start = now()
+        if made is not None:
+            try:
+                os.write(outbox, _pack_made(made))
+            except BrokenPipeError:
+                return
+            record.add(Kind.SEND, made.number, start, value=made.used)
+        idle = now()
+
+
+def _read_task(inbox: int) -> Task | Resume | None:
+    """The next task; None when the consumer has closed the pipe."""
+    length = _read_exactly(inbox, _LENGTH.size)
+    if length is None:
+        return None
+    message = _read_exactly(inbox, _LENGTH.unpack(length)[0])
+    return None if message is None else pickle.loads(message)
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes | None:
+    message = os.read(descriptor, size)
+    while 0 < len(message) < size:
+        part = os.read(descriptor, size - len(message))
+        if not part:
+            return None
+        message += part
+    return message or None
+
+
+def _leave_with_parent() -> None:
+    # The pipe alone does not tell: workers forked later hold a copy of the consumer's end.
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,232 @@
+"""Worker -> consumer: memory for a batch, reused for ever, lent without a copy.
+
+`Slots` holds the memory. A worker writes a batch into the slot that came with its task; the consumer's tensors are
+views of that slot, and the slot is free again when the last of them is gone. Nothing is allocated per batch and no
+file descriptor travels.
+
+A batch lies in a slot in one of two ways: by a `collate.Plan`, as bare fields, or *packed*: dense CPU tensors and
+numpy buffers as bare bytes and the rest of the object around them as a pickle. Both end in views of the slot.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import pickle
+import sys
+import tempfile
+import weakref
+from collections import deque
+from multiprocessing import reduction
+from typing import Any
+
+import numpy as np
+import torch
+
+from loader_core.engine.collate import Memory, Place, aligned, is_plain
+from loader_core.errors import SharedMemoryError
+
+GRAIN_BYTES = 64 * 1024
+"""Slots grow to multiples of this, and by at least a quarter, so that slowly growing batches seldom grow a slot."""
+
+SPARE_SLOTS = 2
+"""Slots that may be lent: the batch that the consumer works on, and the one that it is being handed."""
+
+
+class Slots:
+    """Memory for the batches under way and those in the consumer's hands.
+
+    Shared slots are one anonymous file each, without a name that a crash could leave behind; a worker process gets
+    them by inheritance or by pickling while it is started. Private slots serve threads and the inline loader. A slot
+    has no size until a batch is written to it, and one that is too small is grown, never an error.
+
+    The consumer's side (`take`, `lend`, `give_back`) belongs to one thread; leases may end in any.
+    """
+
+    def __init__(self, window: int, *, shared: bool) -> None:
+        """Slots for `window` batches under way, beside those that are lent."""
+        count = window + SPARE_SLOTS
+        self.copies = 0
+        self._files = [_anonymous_file() for _ in range(count)] if shared else []
+        self._maps: list[Memory] = [np.empty(0, np.uint8)] * count
+        self._free = deque(range(count))
+        self._leases: dict[int, weakref.ref[Memory]] = {}
+        self._closed = False
+
+    # --- the worker's side ---
+
+    def memory(self, slot: int, nbytes: int) -> Memory:
+        """`(>= nbytes,) uint8`: the memory of `slot`, grown if need be. What was in it may be lost.
+
+        Raises SharedMemoryError if the host has not that much memory left for sharing.
+        """
+        memory = self._maps[slot]
+        if len(memory) < nbytes:
+            size = -(-max(nbytes, len(memory) * 5 // 4) // GRAIN_BYTES) * GRAIN_BYTES
+            memory = self._maps[slot] = self._grown(slot, size) if self._files else np.empty(size, np.uint8)
+        return memory
+
+    def _grown(self, slot: int, size: int) -> Memory:
+        descriptor = self._files[slot]
+        if os.fstat(descriptor).st_size < size:
+            _reserve(descriptor, size)
+        return _map(descriptor)
+
+    # --- the consumer's side ---
+
+    @property
+    def free(self) -> int:
+        """Slots that `take` can give."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """A free slot for the next task. There always is one: see `lend`."""
+        return self._free.popleft()
+
+    def give_back(self, slot: int) -> None:
+        """Free a slot that was never lent."""
+        self._free.append(slot)
+
+    def lend(self, slot: int, used: int) -> Memory:
+        """The first `used` bytes of `slot`, for the consumer to view. The slot is free when nothing views them.
+
+        A consumer that keeps more than SPARE_SLOTS batches is given a private copy instead (counted in `copies`), so
+        that the loader always has slots to go on with and never overwrites what someone holds.
+        """
+        if len(self._leases) >= SPARE_SLOTS:
+            self.copies += 1
+            copy = np.array(self._view(slot, used))
+            self._free.append(slot)
+            return copy
+        # Through a memoryview: numpy lets views of views keep the innermost *array* alive, and that must be this one.
+        lease: Memory = np.frombuffer(memoryview(self._view(slot, used)), np.uint8)
+        self._leases[slot] = weakref.ref(lease, lambda _: self._return(slot))
+        return lease
+
+    def close(self) -> None:
+        """Let go of the files. Memory that is lent lives until its last view is gone."""
+        if not self._closed:
+            self._closed = True
+            for descriptor in self._files:
+                os.close(descriptor)
+            self._maps = []
+            self._free.clear()
+
+    def _view(self, slot: int, used: int) -> Memory:
+        if len(self._maps[slot]) < used:
+            self._maps[slot] = _map(self._files[slot])
+        return self._maps[slot][:used]
+
+    def _return(self, slot: int) -> None:
+        # Runs in whichever thread drops the last view: both calls are atomic.
+        self._leases.pop(slot, None)
+        self._free.append(slot)
+
+    # --- to a worker process that does not inherit ---
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"files": [reduction.DupFd(file) for file in self._files]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.copies = 0
+        self._files = [file.detach() for file in state["files"]]
+        self._maps = [np.empty(0, np.uint8)] * len(self._files)
+        self._free = deque()
+        self._leases = {}
+        self._closed = False
+
+
+def _anonymous_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("loaderscope-slot", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    # Reserving now makes a lack of memory an OSError here instead of a SIGBUS in the middle of a batch.
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.ftruncate(descriptor, size)
+    except OSError as error:
+        raise SharedMemoryError(
+            f"no room for a batch of {size / 2**20:.1f} MiB in shared memory ({error.strerror}). "
+            "Use a smaller batch_size, fewer workers or a smaller prefetch_factor."
+        ) from error
+
+
+def _map(descriptor: int) -> Memory:
+    return np.frombuffer(mmap.mmap(descriptor, os.fstat(descriptor).st_size), np.uint8)
+
+
+# --- packed batches ---------------------------------------------------------------------------------------------------
+
+
+def pack(batch: Any, slots: Slots, slot: int) -> tuple[int, int]:
+    """Write any picklable `batch` into `slot`. Returns its bytes in all, and those of the pickle at their end.
+
+    Raises what pickling raises, and SharedMemoryError.
+    """
+    stream = io.BytesIO()
+    pickler = _Pickler(stream)
+    pickler.dump(batch)
+    blob = pickle.dumps((stream.getvalue(), pickler.buffers), 5)
+    used = pickler.end + len(blob)
+    memory = slots.memory(slot, used)
+    for (start, end), raw in zip(pickler.extents, pickler.raws, strict=True):
+        memory[start:end] = raw
+    memory[pickler.end : used] = np.frombuffer(blob, np.uint8)
+    return used, len(blob)
+
+
+def unpack(memory: Memory, blob_bytes: int) -> Any:
+    """The batch that `pack` wrote; its tensors and arrays are views of `memory`."""
+    pickled, buffers = pickle.loads(memory[len(memory) - blob_bytes :])
+    return _Unpickler(io.BytesIO(pickled), memory, [memory[start:end] for start, end in buffers]).load()
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves dense CPU tensors and numpy buffers out of the pickle, to be written into the slot as bare bytes."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream, 5, buffer_callback=self._add_buffer)
+        self.extents: list[tuple[int, int]] = []
+        self.raws: list[Memory] = []
+        self.buffers: list[tuple[int, int]] = []
+        self.end = 0
+        self._kept: list[Any] = []
+        self._places: dict[int, Place] = {}
+
+    def persistent_id(self, part: Any) -> Place | None:
+        if type(part) is not torch.Tensor or not is_plain(part):
+            return None
+        if id(part) not in self._places:
+            self._kept.append(part)  # or another tensor could take its id while this batch is pickled
+            dense = part.contiguous().view(-1)
+            start = self._add(dense.view(torch.uint8).numpy() if dense.numel() else np.empty(0, np.uint8))
+            self._places[id(part)] = Place(start, tuple(part.shape), part.dtype)
+        return self._places[id(part)]
+
+    def _add_buffer(self, buffer: pickle.PickleBuffer) -> None:
+        raw: Memory = np.frombuffer(buffer.raw(), np.uint8)
+        start = self._add(raw)
+        self.buffers.append((start, start + raw.nbytes))
+
+    def _add(self, raw: Memory) -> int:
+        start = aligned(self.end)
+        self.end = start + raw.nbytes
+        self.extents.append((start, self.end))
+        self.raws.append(raw)
+        return start
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO, memory: Memory, buffers: list[Memory]) -> None:
+        super().__init__(stream, buffers=buffers)
+        self._memory = memory
+
+    def persistent_load(self, place: Place) -> torch.Tensor:
+        return place.tensor(self._memory, 1)[0]
