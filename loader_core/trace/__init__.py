@@ -17,18 +17,24 @@ from loader_core.trace.event import (
 )
 from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now, stage_number
 from loader_core.trace.recording import Delivery, Recording, RecordingShare, seal
-from loader_core.trace.rollup import BUCKET_DTYPE
+from loader_core.trace.rollup import BUCKET_DTYPE, BUCKET_NS
+from loader_core.trace.run_file import RunHeader
 from loader_core.trace.stage import set_current, stage
+from loader_core.trace.trace import ROW_DTYPE, TAIL_ROWS, WINDOW_ROWS, Trace, TraceLane
 
 __all__ = [
     "BUCKET_DTYPE",
+    "BUCKET_NS",
     "DEFAULT_BUDGET_BYTES",
     "EVENT_DTYPE",
     "KINDS",
     "NOT_MEASURED",
     "NO_BATCH",
     "NULL_RECORDER",
+    "ROW_DTYPE",
     "SCHEMA_VERSION",
+    "TAIL_ROWS",
+    "WINDOW_ROWS",
     "Control",
     "Delivery",
     "Detail",
@@ -40,6 +46,9 @@ __all__ = [
     "Recording",
     "RecordingShare",
     "Role",
+    "RunHeader",
+    "Trace",
+    "TraceLane",
     "kind_table",
     "now",
     "seal",

@@ -287,8 +287,7 @@ class Recorder:
         return True
 
     def _truncate(self, error: OSError) -> None:
-        owner = _owner(self._header)
-        self.truncated = f"{owner} stopped recording: {error.strerror or error}"
+        self.truncated = f"{owner(self._header)} stopped recording: {error.strerror or error}"
         # Logged and not warned: under `-W error` a warning would raise into the run.
         _log.warning("%s (%s). The run goes on without it.", self.truncated, self._budget.directory)
         if self._segment is not None:
@@ -431,7 +430,7 @@ def stage_number(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _owner(header: SegmentHeader) -> str:
+def owner(header: SegmentHeader) -> str:
     """Whose lane it is, in words."""
     return f"worker {header.worker}" if header.role is Role.WORKER else f"the {header.role} lane"
 

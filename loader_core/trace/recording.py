@@ -26,12 +26,12 @@ from loader_core.trace.control import FILENAME as CONTROL
 from loader_core.trace.control import Control
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, SCHEMA_VERSION, Kind, Role, kind_table
 from loader_core.trace.recorder import Recorder, now
+from loader_core.trace.run_file import LIVE_STATES, RUN_FILE, write_run_file
 from loader_core.trace.segment import SUFFIX, seal_file
 
 if TYPE_CHECKING:
     from loader_core.trace.preview import PreviewWriter
 
-RUN_FILE = "run.json"
 PREVIEW_EVERY_NS = 500_000_000
 """Previews are made at most this often."""
 
@@ -332,16 +332,9 @@ def seal(directory: Path, state: str, reason: str) -> None:
         header = json.loads((directory / RUN_FILE).read_text())
     except (FileNotFoundError, ValueError):
         header = {"schema": SCHEMA_VERSION, "id": directory.name, "state": "starting", "kinds": kind_table()}
-    if header.get("state") in ("starting", "running", "paused"):
+    if header.get("state") in LIVE_STATES:
         header.update(state=state, reason=reason, ended_unix_ns=time.time_ns())
         write_run_file(directory, header)
-
-
-def write_run_file(directory: Path, header: dict[str, Any]) -> None:
-    """Replace run.json at once: a reader sees the old one or the new one. Raises OSError."""
-    unfinished = directory / f"{RUN_FILE}.{os.getpid()}.new"
-    unfinished.write_text(json.dumps(header, indent=1, default=str))
-    os.replace(unfinished, directory / RUN_FILE)
 
 
 def _host() -> dict[str, Any]:

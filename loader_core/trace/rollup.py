@@ -161,6 +161,8 @@ class Rollup:
     def __init__(self) -> None:
         self._rows = _empty_buckets(0, 1024)
         self._used = 0
+        self.batches = 0
+        self.samples = 0
 
     @property
     def rows(self) -> Rows:
@@ -177,6 +179,8 @@ class Rollup:
         consumer = folds[folds["role"] == _ROLE_NUMBER[Role.CONSUMER]]
         for name in ("batches", "samples", "wait_ns", "step_ns"):
             np.add.at(self._rows[name], consumer["bucket"], sign * consumer[name])
+        self.batches += sign * int(consumer["batches"].sum())
+        self.samples += sign * int(consumer["samples"].sum())
         main = folds[folds["role"] == _ROLE_NUMBER[Role.MAIN]]
         np.add.at(self._rows["bytes"], main["bucket"], sign * main["bytes"])
 
