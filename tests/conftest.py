@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.leaks import Snapshot, left_behind
 
-os.environ.pop("LOADERSCOPE_HOME", None)
-
 settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile(
     "explore", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of recordings and of cut photographs for all of this session's tests: never the user's own."""
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["LOADERSCOPE_HOME"] = str(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

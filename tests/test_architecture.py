@@ -123,10 +123,9 @@ def packages() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", list(packages()))
-def test_public_names_are_sorted_and_complete(name: str) -> None:
+def test_public_names_are_all_told(name: str) -> None:
     package = importlib.import_module(name)
-    exported = list(getattr(package, "__all__", []))
-    assert exported == sorted(exported)
+    exported = list(getattr(package, "__all__", []))  # that they are sorted, ruff sees (RUF022)
     assert len(exported) == len(set(exported))
     assert all(hasattr(package, public) for public in exported)
     present = {
