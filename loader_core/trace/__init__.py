@@ -15,6 +15,7 @@ from loader_core.trace.event import (
     Role,
     kind_table,
 )
+from loader_core.trace.export import perfetto, summary
 from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now, stage_number
 from loader_core.trace.recording import Delivery, Recording, RecordingShare, seal
 from loader_core.trace.rollup import BUCKET_DTYPE, BUCKET_NS
@@ -51,8 +52,10 @@ __all__ = [
     "TraceLane",
     "kind_table",
     "now",
+    "perfetto",
     "seal",
     "set_current",
     "stage",
     "stage_number",
+    "summary",
 ]
