@@ -9,7 +9,8 @@ What is counted where:
 - **wait share** is WAIT_BATCH / (WAIT_BATCH + STEP), the definition of XProf's input-pipeline analyser and of TraceML.
   Both are clipped to the window; time in PAUSE or PREVIEW is neither;
 - **rates** are per second of the window without its PAUSE;
-- **quantiles** are of the whole waits that ended in the window, by nearest rank: each is a wait that happened.
+- **quantiles** are of the whole waits that ended in the window and brought a batch, by nearest rank: each is a wait
+  that happened.
 
 None stands for *not measured*, 0 for a measured zero.
 """
@@ -22,7 +23,7 @@ import numpy as np
 
 from loader_core.diagnose.queues import QueueCount, Steps, losses
 from loader_core.diagnose.rows import Rows, Times, by_end, of_kinds, overlap_ns, union_ns
-from loader_core.trace.event import KINDS, NOT_MEASURED, Kind, Nature
+from loader_core.trace.event import KINDS, NO_BATCH, NOT_MEASURED, Kind, Nature
 
 MEASURED_KINDS = frozenset(
     {
@@ -75,7 +76,7 @@ def measure(rows: Rows, *, start_ns: int, end_ns: int) -> Metrics:
     seconds = (end_ns - start_ns - paused_ns) / 1e9
     queue = QueueCount()
     queue.add(ended)
-    p50, p95, p99 = quantiles(waits["end"] - waits["start"])
+    p50, p95, p99 = quantiles(wait_durations(waits))
     return Metrics(
         start_ns=start_ns,
         end_ns=end_ns,
@@ -108,6 +109,13 @@ def quantiles(durations: Times) -> tuple[int | None, int | None, int | None]:
         return None, None, None
     p50, p95, p99 = np.quantile(durations, (0.50, 0.95, 0.99), method="inverted_cdf")
     return int(p50), int(p95), int(p99)
+
+
+def wait_durations(waits: Rows) -> Times:
+    """How long each WAIT_BATCH of `waits` lasted, without those that found the epoch at its end."""
+    waits = waits[waits["batch"] != NO_BATCH]
+    durations: Times = waits["end"] - waits["start"]
+    return durations
 
 
 def rate(count: float | None, seconds: float) -> float | None:
@@ -227,7 +235,7 @@ class Totals:
     def add(self, rows: Rows) -> tuple[Steps, Steps, Steps]:
         """Take in rows that are newer than all before. Returns the steps of ready, in flight and loss that they add."""
         waits, pauses = of_kinds(rows, Kind.WAIT_BATCH), of_kinds(rows, Kind.PAUSE)
-        self._waits.add(waits["end"] - waits["start"])
+        self._waits.add(wait_durations(waits))
         self._paused_ns += int((pauses["end"] - pauses["start"]).sum())
         if self._first_batch_ns is None:
             self._first_batch_ns = first_batch_ns(waits)

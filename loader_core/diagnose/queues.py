@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loader_core.diagnose.rows import Numbers, Rows, Times, by_end, of_kinds
-from loader_core.trace.event import NOT_MEASURED, Kind
+from loader_core.trace.event import NO_BATCH, NOT_MEASURED, Kind
 
 MAX_SENDS_KEPT = 4096
 """Ends of SENDs that `QueueCount` keeps while the loop asks for nothing. Older ones are then not counted as ready."""
@@ -25,6 +25,9 @@ class Steps(NamedTuple):
         return float(self.values[-1]) if len(self.values) else None
 
 
+NO_STEPS = Steps(np.empty(0, np.int64), np.empty(0))
+
+
 def losses(rows: Rows) -> Steps:
     """The training loss after each step that reported one."""
     marks = by_end(of_kinds(rows, Kind.LOSS))
@@ -38,75 +41,99 @@ class QueueCount:
 
     - **Ready**: one more at the end of each SEND, one less when the loop has got one. A WAIT_BATCH says how many were
       ready when the loop asked, which corrects the count: with each SEND since, less the one that the loop got.
-    - **In flight**: a DISPATCH says how many there are with its own batch. A WAIT_BATCH takes one away, unless a
-      DISPATCH at the end of the wait, after the batch was received, has already counted that one out.
+    - **In flight**: a DISPATCH says how many there are with its own batch; since it has its batch's number, it also
+      says how many had been handed over by then. When the loop has got a batch there are as many as were dispatched
+      in this epoch, less those that it got. (Whether the loader dispatches before or after it hands over, within the
+      same wait, makes no difference to that.)
+
+    At the end of an epoch, where the loop waited and got nothing, both are 0.
     """
 
     def __init__(self) -> None:
         self._ready: float | None = None
-        self._in_flight: float | None = None
         self._sends: Times = np.empty(0, np.int64)
         """Ends of the SENDs that a later WAIT_BATCH may have to count again: those since the last one."""
-        self._dispatched_ns = -1
-        self._received_ns = -1
+        self._in_flight: float | None = None
+        self._epoch = -1
+        self._handed_over = 0
+        """Number of batches of the epoch that the loop got, in the count that the batches are numbered by."""
+        self._dispatched = 0
 
     @property
     def ready(self) -> int | None:
         """The count now, or None if nothing was measured yet."""
-        return None if self._ready is None else max(0, round(self._ready))
+        return None if self._ready is None else max(0, int(self._ready))
 
     @property
     def in_flight(self) -> int | None:
         """The count now, or None if nothing was measured yet."""
-        return None if self._in_flight is None else max(0, round(self._in_flight))
+        return None if self._in_flight is None else max(0, int(self._in_flight))
 
     def add(self, rows: Rows) -> tuple[Steps, Steps]:
         """The steps of `ready` and of `in_flight` that these rows, newer than all before, add."""
         waits = by_end(of_kinds(rows, Kind.WAIT_BATCH))
-        return self._add_ready(rows, waits), self._add_in_flight(rows, waits)
+        dispatches = of_kinds(rows, Kind.DISPATCH)
+        dispatches = by_end(dispatches[dispatches["value"] != NOT_MEASURED])
+        return self._add_ready(of_kinds(rows, Kind.SEND), waits), self._add_in_flight(dispatches, waits)
 
-    def _add_ready(self, rows: Rows, waits: Rows) -> Steps:
-        ends = np.sort(of_kinds(rows, Kind.SEND)["end"]).astype(np.int64)
+    def _add_ready(self, sent: Rows, waits: Rows) -> Steps:
         measured = waits["value"] != NOT_MEASURED
-        if self._ready is None and not len(ends) and not measured.any():
-            return Steps(np.empty(0, np.int64), np.empty(0))
+        if self._ready is None and not len(sent) and not measured.any():
+            return NO_STEPS
+        ends = np.sort(sent["end"]).astype(np.int64)
         sends = np.concatenate([self._sends, ends])
         arrived = np.searchsorted(sends, waits["end"], "right") - np.searchsorted(sends, waits["start"], "right")
         if len(waits):
             sends = sends[sends > waits["end"][-1]]
         self._sends = sends[-MAX_SENDS_KEPT:]
+        known = np.where(measured, waits["value"] + arrived - 1.0, np.nan)
+        known[waits["batch"] == NO_BATCH] = 0
         steps, self._ready = _count(
             (ends, np.ones(len(ends)), np.full(len(ends), np.nan)),
-            (waits["end"], np.full(len(waits), -1.0), np.where(measured, waits["value"] + arrived - 1.0, np.nan)),
-            before=self._ready,
+            (waits["end"], np.full(len(waits), -1.0), known),
+            before=self._ready or 0.0,
         )
         return steps
 
-    def _add_in_flight(self, rows: Rows, waits: Rows) -> Steps:
-        dispatches = of_kinds(rows, Kind.DISPATCH)
-        dispatches = by_end(dispatches[dispatches["value"] != NOT_MEASURED])
+    def _add_in_flight(self, dispatches: Rows, waits: Rows) -> Steps:
         if self._in_flight is None and not len(dispatches):
-            return Steps(np.empty(0, np.int64), np.empty(0))
-        dispatched = np.concatenate([[self._dispatched_ns], dispatches["end"]])
-        received = np.concatenate([[self._received_ns], np.sort(of_kinds(rows, Kind.RECEIVE)["end"])])
-        self._dispatched_ns, self._received_ns = int(dispatched[-1]), int(received[-1])
-        handed_over = np.maximum(waits["start"], _newest(received, waits["end"]))
-        alone = waits["end"][_newest(dispatched, waits["end"]) <= handed_over]
-        steps, self._in_flight = _count(
-            (dispatches["end"], np.zeros(len(dispatches)), dispatches["value"].astype(np.float64)),
-            (alone, np.full(len(alone), -1.0), np.full(len(alone), np.nan)),
-            before=self._in_flight,
-        )
+            return NO_STEPS
+        times, values = [dispatches["end"]], [dispatches["value"].astype(np.float64)]
+        for epoch in np.unique(np.concatenate([dispatches["epoch"], waits["epoch"]])):
+            got = waits[waits["epoch"] == epoch]
+            times.append(got["end"])
+            values.append(self._left(int(epoch), dispatches[dispatches["epoch"] == epoch], got))
+        steps = _in_order(np.concatenate(times), np.concatenate(values))
+        self._in_flight = self._in_flight if steps.last is None else steps.last
         return steps
 
+    def _left(self, epoch: int, dispatches: Rows, waits: Rows) -> Numbers:
+        """How many of the epoch's batches are in flight after each of its waits."""
+        numbers = dispatches["batch"].astype(np.int64) + 1
+        got = waits["batch"] != NO_BATCH
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._dispatched = self._handed_over = _handed_over(dispatches, waits[got])
+        dispatched = np.maximum.accumulate(np.concatenate([[self._dispatched], numbers]))
+        handed_over = self._handed_over + np.cumsum(got)
+        left = dispatched[np.searchsorted(dispatches["end"], waits["end"], "right")] - handed_over
+        self._dispatched = int(dispatched[-1])
+        self._handed_over += int(got.sum())
+        return np.where(got, np.maximum(left, 0.0), 0.0)
 
-def _newest(times: Times, until: Times) -> Times:
-    """For each of `until`, the newest of the sorted `times` that is not later; the first where there is none."""
-    found: Times = times[np.maximum(np.searchsorted(times, until, "right") - 1, 0)]
-    return found
+
+def _handed_over(dispatches: Rows, waits: Rows) -> int:
+    """How many batches were handed over before the first rows of an epoch, in the count that they are numbered by.
+
+    Rows that begin in the middle of an epoch are taken to be in order: `in_order=False` may be off by a few.
+    """
+    whole_epoch = len(dispatches) and dispatches["value"][0] == 1
+    if len(waits) and not whole_epoch:
+        return int(waits["batch"][0])
+    return int(dispatches["batch"][0]) + 1 - int(dispatches["value"][0]) if len(dispatches) else 0
 
 
-def _count(*changes: tuple[Times, Numbers, Numbers], before: float | None) -> tuple[Steps, float]:
+def _count(*changes: tuple[Times, Numbers, Numbers], before: float) -> tuple[Steps, float]:
     """Running count from `before` of changes (times, by how much, or what the count is then), and where it ends.
 
     A step is never below 0, but the count may be, for a moment: a worker may note the end of its SEND just after the
@@ -114,7 +141,12 @@ def _count(*changes: tuple[Times, Numbers, Numbers], before: float | None) -> tu
     """
     times, by, known = (np.concatenate(column) for column in zip(*changes, strict=True))
     order = np.argsort(times, kind="stable")
-    times, count, known = times[order].astype(np.int64), np.cumsum(by[order]), known[order]
+    times, count, known = times[order], np.cumsum(by[order]), known[order]
     source = np.maximum.accumulate(np.where(np.isnan(known), -1, np.arange(len(times))))
-    count += np.where(source >= 0, (known - count)[source], before or 0.0)
-    return Steps(times, np.maximum(count, 0.0)), float(count[-1]) if len(count) else before or 0.0
+    count += np.where(source >= 0, (known - count)[source], before)
+    return _in_order(times, np.maximum(count, 0.0)), float(count[-1]) if len(count) else before
+
+
+def _in_order(times: Times, values: Numbers) -> Steps:
+    order = np.argsort(times, kind="stable")
+    return Steps(times[order].astype(np.int64), values[order])

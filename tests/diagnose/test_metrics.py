@@ -55,7 +55,7 @@ def test_nothing_recorded_is_not_measured() -> None:
 
 def test_a_run_by_hand() -> None:
     rows = rows_of(
-        row(Kind.DISPATCH, 1, lane=MAIN, value=2),
+        row(Kind.DISPATCH, 1, lane=MAIN, batch=1, value=2),
         row(Kind.SEND, 5 * MS, 10 * MS, lane=FIRST_WORKER),
         row(Kind.WAIT_BATCH, 0, 12 * MS, batch=0, value=0),
         row(Kind.RECEIVE, 10 * MS, 11 * MS, lane=MAIN, value=1_000),
@@ -100,6 +100,16 @@ def test_a_batch_whose_step_goes_on_is_not_counted_yet() -> None:
     rows = rows_of(row(Kind.WAIT_BATCH, 0, 10, value=0), row(Kind.STEP, 10, 30, value=8))
     assert measure(rows, start_ns=0, end_ns=29).batches == 0
     assert measure(rows, start_ns=0, end_ns=30).batches == 1
+
+
+def test_the_wait_that_found_the_epoch_at_its_end_is_waiting_but_no_wait_for_a_batch() -> None:
+    rows = rows_of(
+        row(Kind.WAIT_BATCH, 0, 10, batch=0, value=0),
+        row(Kind.STEP, 10, 30, batch=0, value=8),
+        row(Kind.WAIT_BATCH, 30, 60),
+    )
+    found = measure(rows, start_ns=0, end_ns=60)
+    assert (found.wait_share, found.wait_p99_ns, found.ready) == (40 / 60, 10, 0)
 
 
 def test_one_unmeasured_value_makes_the_sum_unmeasured() -> None:
@@ -277,8 +287,8 @@ def test_ready_counts_sends_and_deliveries_and_is_corrected_by_what_was_ready_wh
     rows = rows_of(
         row(Kind.SEND, 0, 10, lane=2),
         row(Kind.SEND, 0, 20, lane=3),
-        row(Kind.WAIT_BATCH, 30, 31, value=2),
-        row(Kind.WAIT_BATCH, 40, 60, value=0),  # one was lost on the way: the count of 1 was wrong
+        row(Kind.WAIT_BATCH, 30, 31, batch=0, value=2),
+        row(Kind.WAIT_BATCH, 40, 60, batch=1, value=0),  # one was lost on the way: the count of 1 was wrong
         row(Kind.SEND, 40, 55, lane=2),
         row(Kind.SEND, 60, 70, lane=2),
     )
@@ -288,7 +298,7 @@ def test_ready_counts_sends_and_deliveries_and_is_corrected_by_what_was_ready_wh
 
 
 def test_a_send_noted_after_its_batch_arrived_is_not_counted_as_ready() -> None:
-    rows = rows_of(row(Kind.WAIT_BATCH, 0, 50, value=0), row(Kind.SEND, 40, 51, lane=2))
+    rows = rows_of(row(Kind.WAIT_BATCH, 0, 50, batch=0, value=0), row(Kind.SEND, 40, 51, lane=2))
     ready, _ = QueueCount().add(rows)
     assert ready.values.tolist() == [0, 0]
 
@@ -300,30 +310,45 @@ def test_without_workers_there_is_no_queue() -> None:
     assert ready.last is None
 
 
-def test_in_flight_stays_when_a_dispatch_during_the_wait_replaced_the_batch() -> None:
+@pytest.mark.parametrize("refilled_ns", [29, 41], ids=["within the wait", "when asked again"])
+def test_in_flight_does_not_depend_on_when_the_loader_dispatches_the_next(refilled_ns: int) -> None:
     rows = rows_of(
-        row(Kind.DISPATCH, 0, lane=MAIN, value=1),
-        row(Kind.DISPATCH, 1, lane=MAIN, value=2),
-        row(Kind.RECEIVE, 20, 28, lane=MAIN),
-        row(Kind.DISPATCH, 29, lane=MAIN, value=2),
-        row(Kind.WAIT_BATCH, 2, 30, value=0),
-        row(Kind.WAIT_BATCH, 40, 50, value=0),
-        row(Kind.WAIT_BATCH, 60, 70, value=0),
+        row(Kind.DISPATCH, 1, lane=MAIN, batch=0, value=1),
+        row(Kind.DISPATCH, 2, lane=MAIN, batch=1, value=2),
+        row(Kind.WAIT_BATCH, 0, 30, batch=0, value=0),
+        row(Kind.DISPATCH, refilled_ns, lane=MAIN, batch=2, value=2),
+        row(Kind.WAIT_BATCH, 40, 50, batch=1, value=0),
+        row(Kind.WAIT_BATCH, 60, 70, batch=2, value=0),
     )
     _, in_flight = QueueCount().add(rows)
-    assert in_flight.times.tolist() == [0, 1, 29, 50, 70]
-    assert in_flight.values.tolist() == [1, 2, 2, 1, 0]
+    found = dict(zip(in_flight.times.tolist(), in_flight.values.tolist(), strict=True))
+    after_first = 2 if refilled_ns < 30 else 1
+    assert found == {1: 1, 2: 2, 30: after_first, refilled_ns: 2, 50: 1, 70: 0}
 
 
-def test_in_flight_counts_batches_dispatched_during_the_wait_before_the_first_arrived() -> None:
+def test_in_flight_is_counted_by_epoch_and_ends_with_it() -> None:
     rows = rows_of(
-        row(Kind.DISPATCH, 1, lane=MAIN, value=1),
-        row(Kind.DISPATCH, 2, lane=MAIN, value=2),
-        row(Kind.RECEIVE, 20, 28, lane=MAIN),
-        row(Kind.WAIT_BATCH, 0, 30, value=0),
+        row(Kind.DISPATCH, 1, lane=MAIN, batch=0, value=1),
+        row(Kind.DISPATCH, 2, lane=MAIN, batch=1, value=2),
+        row(Kind.WAIT_BATCH, 3, 4, batch=0, value=0),
+        row(Kind.WAIT_BATCH, 5, 6),  # the other will never come: its worker ran out of samples
+        row(Kind.DISPATCH, 11, lane=MAIN, batch=0, value=1, epoch=1),
+        row(Kind.DISPATCH, 12, lane=MAIN, batch=1, value=2, epoch=1),
+        row(Kind.WAIT_BATCH, 13, 14, batch=1, value=0, epoch=1),  # in_order=False
     )
     _, in_flight = QueueCount().add(rows)
-    assert in_flight.values.tolist() == [1, 2, 1]
+    assert in_flight.times.tolist() == [1, 2, 4, 6, 11, 12, 14]
+    assert in_flight.values.tolist() == [1, 2, 1, 0, 1, 2, 1]
+
+
+def test_in_flight_of_a_recording_whose_beginning_is_lost() -> None:
+    rows = rows_of(
+        row(Kind.WAIT_BATCH, 30, 40, batch=99, value=0),
+        row(Kind.DISPATCH, 41, lane=MAIN, batch=104, value=5),
+        row(Kind.WAIT_BATCH, 50, 60, batch=100, value=0),
+    )
+    _, in_flight = QueueCount().add(rows)
+    assert in_flight.values[-1] == 4
 
 
 @given(runs(), st.data())
