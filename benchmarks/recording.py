@@ -43,7 +43,7 @@ def measure(workers: int, detail: str, epochs: int) -> Measured:
     """One measurement, in the process that calls this."""
     from loader_core.engine import DataLoader
     from loader_core.scenarios import catalogue
-    from loader_core.trace import Detail, Recording, Trace
+    from loader_core.trace import Detail, Recording
 
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")), "run")
@@ -68,7 +68,14 @@ def measure(workers: int, detail: str, epochs: int) -> Measured:
                 samples += len(labels)
         rate = samples / (time.perf_counter() - started)
         del loader  # its workers end and seal what they recorded
-        return Measured(rate, samples, Trace.open(directory).refresh() if recording else 0)
+        return Measured(rate, samples, _count(directory) if recording else 0)
+
+
+def _count(directory: Path) -> int:
+    from loader_core.trace import Trace
+
+    trace = Trace.open(directory)
+    return len(trace.window(0, trace.duration_ns))
 
 
 def measure_apart(workers: int, detail: str, epochs: int) -> Measured:
@@ -113,7 +120,7 @@ def main() -> None:
             }
             results.append(entry)
             rows.append([f"{workers} workers, {detail}", str(entry["samples_per_s"]), str(entry["of_none"])])
-    title = f"Recording on the photographs, batch {BATCH_SIZE}: median [lowest .. highest] of {chosen.rounds} rounds"
+    title = f"Recording on the photographs, batch {BATCH_SIZE}: median (lowest .. highest) of {chosen.rounds} rounds"
     table.show(title, ["recorded", "samples/s", "of none"], rows, where)
     print(table.write("recording", {"machine": where, "rounds": chosen.rounds, "results": results}))
 

@@ -35,7 +35,12 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        return f"{self.median:,.3g} [{self.lowest:,.3g} .. {self.highest:,.3g}]"
+        return f"{_digits(self.median)} ({_digits(self.lowest)} .. {_digits(self.highest)})"
+
+
+def _digits(value: float) -> str:
+    """Three digits, or all of a larger number's."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> Spread:

@@ -1,9 +1,8 @@
-"""Fixtures of the whole suite: the leak check around each test, hypothesis profiles, a free port, a real server."""
+"""Fixtures of the whole suite: the leak check around each test, hypothesis profiles, a real server."""
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.leaks import Snapshot, left_behind
+from tests.server import RunningServer, running
 
 settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile(
@@ -36,10 +36,8 @@ def nothing_left_behind() -> Iterator[None]:
         pytest.fail("this test left behind:\n  " + "\n  ".join(found), pytrace=False)
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[RunningServer]:
+    """One real server for all tests that do not change how it is started. Delete the runs that you start."""
+    with running(home / "served") as served:
+        yield served
