@@ -103,6 +103,8 @@ class Recording:
         self._recorders: list[Recorder] = []
         self._thread = threading.local()
         self._over = threading.Event()
+        self.paused_ns = 0
+        """How long a viewer has paused the run so far, altogether."""
         self._previews: PreviewWriter | None = None
         self._previewed_ns = 0
 
@@ -285,7 +287,9 @@ class Recording:
             start = now()
             while self._paused() and now() - start < PAUSE_SLICE_NS:
                 self._over.wait(0.01)  # polled: who writes the page is another process, which shares no lock with us
-            recorder.add(Kind.PAUSE, NO_BATCH, start)
+            end = now()
+            recorder.add(Kind.PAUSE, NO_BATCH, start, end)
+            self.paused_ns += end - start
         return not (self.control.stop or self._over.is_set())
 
     def _paused(self) -> bool:
