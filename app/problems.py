@@ -7,8 +7,14 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.wire import Problem
+from loader_core.errors import DatasetError, LoaderscopeError, NewerSchema, SettingsError, TraceError
 
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+LIBRARY_CODES: dict[type[LoaderscopeError], str] = {
+    TraceError: "unreadable_run",
+    NewerSchema: "unreadable_run",
+    DatasetError: "unreadable_dataset",
+}
 MESSAGES = {
     404: "there is nothing at this address",
     405: "this address does not know that method",
@@ -56,6 +62,10 @@ def to_problem(error: Exception) -> tuple[int, Problem]:
     match error:
         case RequestError():
             return error.status, Problem(code=error.code, message=str(error), field=error.field or None)
+        case SettingsError():
+            return 422, Problem(code="unfit_setting", message=str(error))
+        case LoaderscopeError():
+            return 409, Problem(code=LIBRARY_CODES.get(type(error), "failed"), message=str(error))
         case RequestValidationError() | ValidationError():
             return 422, _first_invalid(error)
         case HTTPException():

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, Self
@@ -18,6 +19,7 @@ from typing import Protocol, Self
 import psutil
 
 import app
+from app.problems import RequestError
 
 LOG_FILE = "log.txt"
 """In the run directory: what the run's process writes to its standard output and error."""
@@ -25,6 +27,9 @@ LOG_FILE = "log.txt"
 LOG_TAIL_BYTES = 8192
 REASON_LENGTH = 300
 """Longest piece of a log line that is shown."""
+
+CHUNK_BYTES = 256 * 1024
+"""Of an export that is being sent."""
 
 SECRET_VARIABLES = ("LOADERSCOPE_TOKEN", "LOADERSCOPE_TOKEN_FILE", "LOADERSCOPE_VIEW_TOKEN")
 """Never handed down: a data set's code has no business with them."""
@@ -167,6 +172,32 @@ def run_environment() -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
+
+
+async def export_chunks(directory: Path, form: str) -> AsyncGenerator[bytes, None]:
+    """What `loaderscope export DIRECTORY FORM -` writes, piece by piece; that process ends with the generator.
+
+    Raises RequestError when it fails, with the last line that it wrote.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "app", "export", str(directory), form, "-"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=run_environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        while chunk := await process.stdout.read(CHUNK_BYTES):
+            yield chunk
+        said = (await process.stderr.read(LOG_TAIL_BYTES)).decode("utf-8", "replace").strip()
+        if await process.wait() != 0:
+            raise RequestError(f"the export failed: {said[-REASON_LENGTH:]}", status=409, code="export_failed")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def reason_of_death(returncode: int, directory: Path) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import socket
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,10 +19,12 @@ from app.wire import RunSettings, RunState, RunSummary
 from loader_core.errors import TraceError
 from loader_core.trace.control import Control
 from loader_core.trace.recording import seal
+from loader_core.trace.run_file import LIVE_STATES, RUN_FILE, RunHeader, read_run_file
 
-HEADER_FILE = "run.json"
 TOTALS_FILE = "totals.json"
 """What a sealed run came to, so that a list of many runs opens none of them. Ours alone; made again if missing."""
+
+RUN_STATES = frozenset(get_args(RunState))
 
 STARTING_S = 60.0
 """How long a run that another server, or the command line, has just made may take to write its header."""
@@ -57,7 +58,7 @@ class Run:
         self.measured = False
         self.ended = asyncio.Event()
         self.ending = asyncio.Lock()
-        self._header: dict[str, Any] = {}
+        self._header: RunHeader | None = None
         self._problem = ""
         self._control: Control | None = None
         self._launching = False
@@ -80,34 +81,38 @@ class Run:
     @classmethod
     def load(cls, directory: Path) -> Self | None:
         """A run directory that was found; None when it is none. Reads files."""
-        header = read_header(directory)
         order = _read_order(directory)
-        if not header and order is None:
-            return None
         try:
             made_unix_ns = directory.stat().st_mtime_ns
-        except FileNotFoundError:
+            if order is None and not (directory / RUN_FILE).is_file():
+                return None
+        except OSError:
             return None
-        run = cls(directory, started_unix_ns=int(header.get("started_unix_ns") or made_unix_ns))
+        run = cls(directory, started_unix_ns=made_unix_ns)
         run.order = order
-        if header:
-            run._take_header(header)
-        else:
-            run._begins_until_s = made_unix_ns / 1e9 + STARTING_S
+        run._begins_until_s = made_unix_ns / 1e9 + STARTING_S
+        run._read_header()
         if not run.live:
             run._read_totals()
         return run
 
-    def _take_header(self, header: dict[str, Any]) -> None:
+    def _read_header(self) -> None:
         """Takes what run.json says now; the first time also looks for the process, if nobody here started it."""
-        first, self._header = not self._header, header
+        if not (self.directory / RUN_FILE).is_file():
+            return  # not yet
+        self._begins_until_s = 0.0
+        try:
+            header = read_run_file(self.directory)
+        except TraceError as error:
+            self._problem = str(error)
+            return
+        first, self._header = self._header is None, header
         if not first or self.process is not None or self._launching:
             return
-        self._begins_until_s = 0.0
-        self.started_unix_ns = int(header.get("started_unix_ns") or self.started_unix_ns)
-        if self._state_of_header == "running" and header["host"]["name"] == socket.gethostname():
+        self.started_unix_ns = header.started_unix_ns or self.started_unix_ns
+        if header.live and header.host.get("name") == socket.gethostname():
             self.process = ForeignProcess.find(
-                int(header.get("pid") or 0), started_unix_ns=self.started_unix_ns, ours=self.order is not None
+                header.pid, started_unix_ns=self.started_unix_ns, ours=self.order is not None
             )
 
     def _read_totals(self) -> None:
@@ -138,25 +143,22 @@ class Run:
         return self.order.settings if self.order else None
 
     @property
-    def _state_of_header(self) -> RunState:
-        state: RunState = self._header.get("state", "starting")
-        return state
-
-    @property
     def state(self) -> RunState:
         """What it is doing now."""
-        if self._state_of_header == "running" and self.live and self._control is not None and self._control.pause:
+        if self._header is None:
+            return "starting" if self.live else "interrupted"
+        if self._header.state in LIVE_STATES and self.live and self._control is not None and self._control.pause:
             return "paused"
-        return self._state_of_header
+        return cast(RunState, self._header.state if self._header.state in RUN_STATES else "interrupted")
 
     def summary(self) -> RunSummary:
         """The run as a client sees it."""
-        settings = self.settings
+        settings, header = self.settings, self._header
         return RunSummary(
             id=self.id,
-            name=(settings.name if settings else "") or str(self._header.get("name", ""))[:80],
+            name=(settings.name if settings else "") or (header.name[:80] if header else ""),
             state=self.state,
-            reason=self._problem or str(self._header.get("reason", "")),
+            reason=self._problem or (header.reason if header else ""),
             truncated=self.totals.truncated,
             live=self.live,
             started_unix_ns=self.started_unix_ns,
@@ -169,9 +171,11 @@ class Run:
 
     def measure(self, traces: Traces) -> None:
         """Reads what the run came to so far. In a worker thread."""
-        if header := read_header(self.directory):
-            self._take_header(header)
+        self._read_header()
         size = bytes_on_disk(self.directory)
+        if self._header is None:
+            self.totals = Totals(bytes_on_disk=size)
+            return
         try:
             with traces.reading(self.directory) as trace:
                 trace.refresh()
@@ -182,21 +186,24 @@ class Run:
                     bytes_on_disk=size,
                     truncated=trace.truncated,
                 )
-        except (TraceError, FileNotFoundError) as error:
-            self.totals = self.totals.model_copy(update={"bytes_on_disk": size})
-            if self._header:  # before its header is written there is nothing to be read, and nothing wrong
-                self._problem = str(error)
+        except TraceError as error:
+            self._problem = str(error)
 
     def seal(self, traces: Traces) -> None:
         """Says in the recording how a run ended that could not say so itself, and counts it. In a worker thread."""
-        self.measure(traces)
-        if self._state_of_header in ("starting", "running"):
-            state, reason = self._verdict()
-            seal(self.directory, state, reason)
+        try:
             self.measure(traces)
-        (self.directory / TOTALS_FILE).write_text(self.totals.model_dump_json(), "utf-8")
-        self.measured = True
-        self.close()
+            if not self._problem and (self._header is None or self._header.live):
+                state, reason = self._verdict()
+                seal(self.directory, state, reason)
+                self.measure(traces)
+            if not self._problem:
+                (self.directory / TOTALS_FILE).write_text(self.totals.model_dump_json(), "utf-8")
+        except OSError as error:  # a full disk: the recording can be read all the same
+            self._problem = f"its end could not be written down: {error.strerror}"
+        finally:
+            self.measured = True
+            self.close()
 
     def _verdict(self) -> tuple[RunState, str]:
         """How a run ended whose own last word is missing."""
@@ -206,8 +213,7 @@ class Run:
             return "stopped", ""
         if isinstance(self.process, ChildProcess) and self.process.returncode is not None:
             return "failed", reason_of_death(self.process.returncode, self.directory)
-        pid = self._header.get("pid")
-        who = f"its process {pid} is gone" if pid else "its process never began to record"
+        who = f"its process {self._header.pid} is gone" if self._header else "its process never began to record"
         return "interrupted", f"{who}; what it recorded is whole up to then"
 
     # --- doing --------------------------------------------------------------------------------------------------------
@@ -284,15 +290,6 @@ def merged(settings: RunSettings, changed: RunSettings) -> RunSettings:
     if "dials" in fields:
         fields["dials"] = settings.dials.model_dump() | fields["dials"]
     return RunSettings.model_validate(settings.model_dump() | fields)
-
-
-def read_header(directory: Path) -> dict[str, Any]:
-    """The content of run.json; empty where there is none (yet), or none that is ours."""
-    try:
-        header = json.loads((directory / HEADER_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return header if isinstance(header, dict) and isinstance(header.get("host"), dict) else {}
 
 
 def bytes_on_disk(directory: Path) -> int:

@@ -8,6 +8,7 @@ among the directories that were found, and never becomes part of a path.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import shutil
@@ -27,6 +28,8 @@ from app.traces import Traces
 from app.wire import RunSettings, RunSummary
 from loader_core.trace.control import Control
 from loader_core.trace.trace import Trace
+
+log = logging.getLogger(__name__)
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a run directory may be called; others are not looked at."""
@@ -83,7 +86,6 @@ class RunStore:
             await asyncio.wait(self._tasks)
         for run in self._runs.values():
             run.close()
-        await asyncio.to_thread(self._traces.close)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -129,23 +131,26 @@ class RunStore:
     # --- doing --------------------------------------------------------------------------------------------------------
 
     async def start(self, settings: RunSettings) -> RunSummary:
-        """Starts a run in a process of its own. Raises UnfitError, ConflictError at the bound of live runs, OSError."""
+        """Starts a run in a process of its own. Raises UnfitError, ConflictError (at the bound of live runs too)."""
         await self._host.check(settings)
         self._check_room()
         order = RunOrder(
             settings=settings, data_roots=self._settings.data, budget_bytes=self._settings.run_budget_bytes
         )
-        run = Run.create(self._settings.runs_home, order)
+        try:
+            run = Run.create(self._settings.runs_home, order)
+        except OSError as error:
+            raise _cannot_start(error) from error
         self._runs[run.id] = run  # before anything is awaited: the bound holds for requests that come together
         self._bump()
         try:
             await run.launch()
-        except OSError:
+        except OSError as error:
             del self._runs[run.id]
             run.close()
             shutil.rmtree(run.directory, ignore_errors=True)
             self._bump()
-            raise
+            raise _cannot_start(error) from error
         self._spawn(self._attend(run))
         return run.summary()
 
@@ -198,16 +203,19 @@ class RunStore:
         del self._runs[run_id]
         run.close()
         self._bump()
-        await asyncio.to_thread(self._traces.forget, run.directory)
+        self._traces.forget(run.directory)
         await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
 
     # --- watching -----------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         while not self._closing.is_set():
-            await self._discover()
-            for run in list(self._runs.values()):
-                await self._look_at(run)
+            try:
+                await self._discover()
+                for run in list(self._runs.values()):
+                    await self._look_at(run)
+            except Exception:  # one folder that cannot be read must not end the watch over all others
+                log.exception("looking through %s failed", self._settings.runs_home)
             try:
                 await asyncio.wait_for(self._closing.wait(), WATCH_INTERVAL_S)
             except TimeoutError:
@@ -289,3 +297,8 @@ class RunStore:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _cannot_start(error: OSError) -> ConflictError:
+    where = f" ({error.filename})" if error.filename else ""
+    return ConflictError(f"the run could not be started: {error.strerror}{where}", code="cannot_start")

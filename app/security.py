@@ -23,7 +23,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Literal
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,6 +38,9 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::[0-9]{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 TICKET_LIFE_S = 120.0
+
+CLOSED_UNAUTHORIZED = 4401
+"""Close code of a websocket without a valid session."""
 
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -248,10 +250,19 @@ def with_security_headers(scope: Scope, send: Send) -> Send:
 
 
 async def refuse(scope: Scope, send: Send, refusal: RequestError) -> None:
-    """Answers a request or a websocket's handshake with the refusal, as JSON."""
+    """Answers a request or a websocket's handshake with the refusal, as JSON.
+
+    A page cannot read the answer to a handshake. Without a valid session, and of our own origin, it is told by a close
+    code instead, so that it stops trying.
+    """
     status, problem = to_problem(refusal)
+    if scope["type"] == "websocket" and status == 401:
+        subprotocol = next(iter(scope["subprotocols"]), None)
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        await send({"type": "websocket.close", "code": CLOSED_UNAUTHORIZED, "reason": problem.code})
+        return
     body = problem.model_dump_json(exclude_none=True).encode()
-    prefix: Literal["http", "websocket.http"] = "http" if scope["type"] == "http" else "websocket.http"
+    prefix = "http" if scope["type"] == "http" else "websocket.http"
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 413:
         headers.append((b"connection", b"close"))  # the rest of the body is not read

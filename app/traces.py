@@ -11,8 +11,9 @@ from pathlib import Path
 
 from loader_core.trace.trace import Trace
 
-MAX_OPEN = 8
-"""Traces kept open. Past it the one unused for longest is closed, and opened again when it is asked for."""
+MAX_OPEN = 40
+"""Traces kept open, more than there are browsers. Past it the one unused for longest is dropped, and read again when it
+is asked for; a cursor into its tail means nothing then. A Trace holds no file open and at most some 11 MB."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +24,7 @@ class _Shelved:
 
 
 class Traces:
-    """Open traces by run directory. Any thread may use it; it is closed when no thread does."""
+    """Open traces by run directory. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,20 +43,12 @@ class Traces:
         finally:
             with self._lock:
                 shelved.users -= 1
-            self._close_excess()
+            self._drop_excess()
 
     def forget(self, directory: Path) -> None:
-        """Closes the trace of a directory that is going to be deleted, once nobody reads it."""
+        """Lets go of the trace of a directory that is deleted."""
         with self._lock:
-            shelved = self._shelf.pop(directory, None)
-        if shelved is not None:
-            with shelved.lock:
-                _close(shelved)
-
-    def close(self) -> None:
-        """Closes all traces. Idempotent."""
-        for directory in list(self._shelf):
-            self.forget(directory)
+            self._shelf.pop(directory, None)
 
     def _take(self, directory: Path) -> _Shelved:
         with self._lock:
@@ -64,15 +57,8 @@ class Traces:
             shelved.users += 1
             return shelved
 
-    def _close_excess(self) -> None:
+    def _drop_excess(self) -> None:
         with self._lock:
             idle = [directory for directory, shelved in self._shelf.items() if shelved.users == 0]
-            excess = [self._shelf.pop(directory) for directory in idle[: max(0, len(self._shelf) - MAX_OPEN)]]
-        for shelved in excess:
-            _close(shelved)
-
-
-def _close(shelved: _Shelved) -> None:
-    if shelved.trace is not None:
-        shelved.trace.close()
-        shelved.trace = None
+            for directory in idle[: max(0, len(self._shelf) - MAX_OPEN)]:
+                del self._shelf[directory]
