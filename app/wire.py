@@ -441,7 +441,8 @@ SPAN_COLUMNS: np.dtype[np.void] = np.dtype(
 """Columns of a SPANS frame, in this order, each contiguous. `start` and `duration` count `unit ns` from `base ns`."""
 
 SERIES_COLUMNS: np.dtype[np.void] = np.dtype([("value", "<f4"), ("time", "<u4")])
-"""Columns of a SERIES frame: steps of a number over time."""
+"""Columns of a SERIES frame: steps of a number over time. `time` counts `unit ns` from `base ns`, the time of the first.
+They replace the steps that the client holds from there on: after a reconnection all are sent again."""
 
 ROLLUP_COLUMNS: np.dtype[np.void] = np.dtype(
     [
@@ -455,7 +456,8 @@ ROLLUP_COLUMNS: np.dtype[np.void] = np.dtype(
     ]
 )
 """Columns of a ROLLUP frame: one row per bucket of `unit ns`, numbered from `base ns`. A later row for the same bucket
-replaces the earlier one. NaN: not measured. `lost`: events of the bucket that the recording no longer holds."""
+replaces the earlier one, a frame of another `unit ns` replaces all. NaN: not measured. `lost`: events of the bucket
+that the recording no longer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,6 +498,11 @@ def encode_frame(
     )
     names = COLUMNS[frame_type].names or ()
     return b"".join([header, *(np.ascontiguousarray(rows[name]).tobytes() for name in names)])
+
+
+def with_seq(frame: bytes, seq: int) -> bytes:
+    """`frame` as the one with this number: frames are encoded once, and numbered for each socket by itself."""
+    return b"".join([frame[:8], struct.pack("<I", seq & 0xFFFF_FFFF), frame[12:]])
 
 
 def decode_frame(frame: bytes) -> tuple[FrameHeader, np.ndarray[Any, np.dtype[np.void]]]:
