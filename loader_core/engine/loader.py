@@ -6,6 +6,7 @@ What differs is how a batch gets from the dataset to you, which is what the rest
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
@@ -84,6 +85,7 @@ class LoaderIterator(_BaseDataLoaderIter):
         super().__init__(loader)
         self._loader = loader
         self._resources = ExitStack()
+        self._owner = os.getpid()
         self._main: Recorder = NULL_RECORDER
         if loader.recording is not None:
             self._main = loader.recording.recorder(Role.MAIN)
@@ -98,6 +100,8 @@ class LoaderIterator(_BaseDataLoaderIter):
         if self._copier is not None:
             self._resources.callback(self._copier.close)
         self._begin_epoch()
+        # Closed first: a step that is broken off is recorded now, and not when this iterator is collected.
+        self._resources.callback(lambda: self._stream.close())
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
 
@@ -273,8 +277,7 @@ class LoaderIterator(_BaseDataLoaderIter):
         if self._loader.recording is not None:
             yield from self._loader.recording.deliver(deliveries)
         else:
-            for delivery in deliveries:
-                yield delivery.batch
+            yield from map(_taken_out, deliveries)
 
     def _next_data(self) -> Any:
         try:
@@ -312,8 +315,16 @@ class LoaderIterator(_BaseDataLoaderIter):
         self._resources.close()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing() and hasattr(self, "_resources"):
+        # Not at the interpreter's end, when modules are gone already; and not in a process that was forked while we
+        # iterate, whose copy of this iterator has no workers.
+        if not sys.is_finalizing() and getattr(self, "_owner", None) == os.getpid():
             self._shutdown_workers()
+
+
+def _taken_out(delivery: Delivery) -> Any:
+    """The batch of `delivery`, which then holds it no longer: you alone decide how long its memory is lent."""
+    batch, delivery.batch = delivery.batch, None
+    return batch
 
 
 def _shown(indices: Any, auto_collation: bool) -> Sequence[Any] | None:

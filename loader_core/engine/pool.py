@@ -19,9 +19,9 @@ import weakref
 from collections import deque
 from multiprocessing import connection, parent_process, process
 from multiprocessing.context import BaseContext
-from typing import Any, Protocol
+from typing import Protocol
 
-from loader_core.engine.transport import Slots
+from loader_core.engine.transport import SharedFlag, Slots
 from loader_core.engine.worker import Job, Made, Outcome, Plan, Resume, Task, Worker, seed_process, seed_thread
 from loader_core.trace import NULL_RECORDER, Kind, Recorder, RecordingShare, Role, now
 
@@ -197,8 +197,9 @@ class ProcessPool:
         self._plans: list[list[Plan]] = [[] for _ in range(job.num_workers)]
         self._made: deque[Made] = deque()
         self._poll = select.poll()
-        self._closing = context.RawValue("b", 0)
+        self._closing = SharedFlag()
         self._closed = False
+        self._owner = os.getpid()
         _pools.add(self)
         try:
             for number in range(job.num_workers):
@@ -271,10 +272,10 @@ class ProcessPool:
         return [worker.pid for worker in self._processes if worker.pid is not None]
 
     def close(self) -> None:
-        if self._closed:
-            return
+        if self._closed or os.getpid() != self._owner:
+            return  # a process forked from ours has a copy of this pool: the workers are not its own
         self._closed = True
-        self._closing.value = 1
+        self._closing.set()
         self.close_ends()
         deadline = time.monotonic() + JOIN_S
         for worker in self._processes:
@@ -287,6 +288,7 @@ class ProcessPool:
                 worker.kill()
                 worker.join()
             worker.close()
+        self._closing.close()
 
     def close_ends(self) -> None:
         """Close this process's ends of the pipes: a worker forked later must not keep those of earlier ones open."""
@@ -308,7 +310,7 @@ def _work(
     number: int,
     inbox: connection.Connection,
     outbox: connection.Connection,
-    closing: Any,
+    closing: SharedFlag,
     slots: Slots,
     share: RecordingShare | None,
 ) -> None:
@@ -328,9 +330,9 @@ def _work(
     record.close()
 
 
-def _serve(worker: Worker, inbox: int, outbox: int, closing: Any, record: Recorder) -> None:
+def _serve(worker: Worker, inbox: int, outbox: int, closing: SharedFlag, record: Recorder) -> None:
     idle = now()
-    while (task := _read_task(inbox)) is not None and not closing.value:
+    while (task := _read_task(inbox)) is not None and not closing.is_set():
         record.add(Kind.WAIT_TASK, task.number if isinstance(task, Task) else 0, idle)
         made = worker.resume(task) if isinstance(task, Resume) else worker.make(task)
         start = now()

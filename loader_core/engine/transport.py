@@ -162,6 +162,36 @@ def _map(descriptor: int) -> Memory:
     return np.frombuffer(mmap.mmap(descriptor, os.fstat(descriptor).st_size), np.uint8)
 
 
+class SharedFlag:
+    """One byte that workers see as soon as the consumer sets it. They get it as they get slots."""
+
+    def __init__(self) -> None:
+        self._file = _anonymous_file()
+        os.ftruncate(self._file, 1)
+        self._page = mmap.mmap(self._file, 1)
+
+    def set(self) -> None:
+        """Set it, for good."""
+        self._page[0] = 1
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._page[0] != 0
+
+    def close(self) -> None:
+        """Let go of it. Idempotent."""
+        if not self._page.closed:
+            self._page.close()
+            os.close(self._file)
+
+    def __getstate__(self) -> Any:
+        return reduction.DupFd(self._file)
+
+    def __setstate__(self, file: Any) -> None:
+        self._file = file.detach()
+        self._page = mmap.mmap(self._file, 1)
+
+
 # --- packed batches ---------------------------------------------------------------------------------------------------
 
 

@@ -123,7 +123,6 @@ class Worker:
         self._ended = False
         self._default_collate = job.auto_collation and job.collate_fn is torch_utils.collate.default_collate
         self._init_error: ExceptionWrapper | None = None
-        set_current(recorder)
 
     @property
     def plans(self) -> list[Plan]:
@@ -156,6 +155,7 @@ class Worker:
             return self._failed(task, error)
         record = self._record
         record.epoch, record.batch = task.epoch, task.number
+        set_current(record)
         try:
             return self._batch(task, self._fetch(task))
         except Exception as error:
