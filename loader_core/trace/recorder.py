@@ -14,18 +14,16 @@ truncated.
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import mmap
 import os
 import socket
 import struct
-import threading
 import time
 import weakref
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -34,34 +32,32 @@ import numpy as np
 
 from loader_core.trace.budget import DEFAULT_BUDGET_BYTES, Budget
 from loader_core.trace.control import Control
-from loader_core.trace.event import EVENT_DTYPE, NO_BATCH, NOT_MEASURED, RECORD, Flag, Kind, Role
+from loader_core.trace.event import NO_BATCH, NOT_MEASURED, RECORD, Flag, Kind, Role
 from loader_core.trace.segment import (
     HEADER_BYTES,
-    LARGEST_SEGMENT_BYTES,
-    SMALLEST_SEGMENT_BYTES,
-    Rows,
     SegmentHeader,
     SegmentWriter,
-    capacity_of,
 )
+from loader_core.trace.stage_names import StageNames
 
 now = time.perf_counter_ns
 """The clock of all events: monotonic, in nanoseconds, the same for all processes of a host."""
 
-MAX_STAGE_NAMES = 256
-"""Names of stages that one recorder makes known. Stages beyond are recorded all the same, and shown by their id."""
+WORDS = RECORD.size // 8
+"""A record as 64-bit words, which is how many are written at once. Batch, epoch, flags and kind share the last one."""
 
-STAGES = "stages"
-"""File in the run directory with the names of stages, one to a line."""
+Words = np.ndarray[Any, np.dtype[np.int64]]
 
-_MAX_PENDING = 4096
+_LAST = WORDS - 1
+_MAX_HELD = 4096
+_HELD_STEP = 256
 _FLAGS_IN_RECORD = 38
-_NO_ROWS = np.empty(0, EVENT_DTYPE)
+_NO_WORDS: Words = np.empty((0, WORDS), np.int64)
 _log = logging.getLogger("loaderscope")
-_serial_lock = threading.Lock()
-_last_serial = 0
+_chains = itertools.count()
 _living: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _pack_into = RECORD.pack_into
+_STAGE = Kind.STAGE
 
 
 class Detail(IntEnum):
@@ -94,14 +90,15 @@ class Recorder:
         "_budget",
         "_control",
         "_header",
+        "_held",
         "_last",
         "_limit",
+        "_names",
         "_offset",
         "_page",
-        "_pending",
-        "_rows",
         "_segment",
-        "_stage_ids",
+        "_stages",
+        "_words",
         "batch",
         "enabled",
         "epoch",
@@ -123,12 +120,13 @@ class Recorder:
         """Open a chain and mark its START. `control` is the recorder's own from here on: `close` closes it."""
         self._reset(control)
         self._budget = Budget(directory, limit_bytes=budget_bytes)
+        self._names = StageNames(directory)
         self._header = SegmentHeader(
             role=role,
             worker=worker,
             rank=rank,
             pid=os.getpid(),
-            serial=_next_serial(),
+            serial=_new_serial(),
             seq=-1,
             first=0,
             capacity=0,
@@ -150,11 +148,11 @@ class Recorder:
         self._control = control
         self._segment: SegmentWriter | None = None
         self._page: mmap.mmap | bytearray = bytearray()
-        self._rows: Rows = _NO_ROWS
+        self._words: Words = _NO_WORDS
         self._offset = self._limit = 0
         self._last = 0
-        self._pending: list[tuple[int, int, int, int, int]] = []
-        self._stage_ids: dict[str, int] = {}
+        self._held = 0
+        self._stages = bytearray()
 
     @property
     def detail(self) -> Detail:
@@ -177,8 +175,8 @@ class Recorder:
         """Record that `kind` went on from `start` to `end` (default: now), in nanoseconds of `now()`."""
         if end is None:
             end = now()
-        if self._pending:
-            self._write_pending()
+        if self._held:
+            self._write(self._take_held())
         if end < self._last:
             end = self._last
         else:
@@ -223,31 +221,37 @@ class Recorder:
         if count <= 0 or not self.enabled:
             return
         times = np.array(stamps, np.int64)
-        rows = np.zeros(count, EVENT_DTYPE)
-        rows["start"] = times[:-1]
-        rows["end"] = times[1:]
-        rows["value"] = NOT_MEASURED if values is None else _integers(values, count)
-        rows["sample"] = _integers(indices, count)
-        rows["batch"] = batch & 0xFFFF_FFFF
-        rows["epoch"] = self.epoch & 0xFFFF
-        rows["kind"] = Kind.ITEM
-        if self._pending:
-            rows = np.concatenate([self._take_pending(), rows])
-            rows = rows[np.argsort(rows["end"], kind="stable")]
-        self._write_rows(rows)
+        np.maximum.accumulate(times, out=times)
+        words = np.empty((count, WORDS), np.int64)
+        words[:, 0] = times[:-1]
+        words[:, 1] = times[1:]
+        words[:, 2] = NOT_MEASURED if values is None else _integers(values, count)
+        words[:, 3] = _integers(indices, count)
+        words[:, _LAST] = _last_word(batch, self.epoch, Kind.ITEM)
+        if self._held:
+            words = np.concatenate([self._take_held(), words])
+            words = words[np.argsort(words[:, 1], kind="stable")]
+        self._write(words)
 
     def add_stage(self, name: str, start: int) -> None:
         """Record that the stage `name` of the current sample went on from `start` until now.
 
-        It is held back until the batch's items are added, or any other event, or `_MAX_PENDING` of them wait: stages
+        It is held back until the batch's items are added, or any other event, or until `_MAX_HELD` of them are: stages
         end before the items around them are added, and a chain is in order of end.
         """
-        number = self._stage_ids.get(name)
-        if number is None:
-            number = self._register_stage(name)
-        self._pending.append((start, now(), number, self.sample, self.batch))
-        if len(self._pending) >= _MAX_PENDING:
-            self._write_pending()
+        number = self._names.number(name)
+        held = self._held
+        if held == len(self._stages):
+            if held == _MAX_HELD * RECORD.size:
+                self._write(self._take_held())
+                held = 0
+            else:
+                self._stages += bytes(_HELD_STEP * RECORD.size)
+        try:
+            _pack_into(self._stages, held, start, now(), number, self.sample, self.batch, self.epoch, 0, _STAGE)
+        except struct.error:  # a sampler's keys need not be integers
+            _pack_into(self._stages, held, start, now(), number, NOT_MEASURED, NO_BATCH, 0, 0, _STAGE)
+        self._held = held + RECORD.size
 
     def close(self) -> None:
         """Mark STOP, seal the chain, give the mapping back. Idempotent."""
@@ -261,17 +265,7 @@ class Recorder:
         """Go on in a new segment. False, for good, when there is none to be had."""
         if not self.enabled:
             return False
-        header = self._header
-        size = min(SMALLEST_SEGMENT_BYTES << min(header.seq + 1, 16), LARGEST_SEGMENT_BYTES)
-        size = max(SMALLEST_SEGMENT_BYTES, min(size, self._budget.limit_bytes // 16))
-        capacity = capacity_of(size)
-        header = replace(
-            header,
-            seq=header.seq + 1,
-            first=header.first + header.capacity,
-            capacity=capacity,
-            created_ns=now(),
-        )
+        header = self._header.following(created_ns=now(), limit_bytes=self._budget.limit_bytes // 16)
         try:
             self._budget.make_room(header.size_bytes)
             segment = SegmentWriter(self._budget.directory, header)
@@ -281,7 +275,7 @@ class Recorder:
         self._release(error=None)
         self._header, self._segment = header, segment
         self._page = segment.page
-        self._rows = np.frombuffer(segment.page, EVENT_DTYPE, capacity, HEADER_BYTES)
+        self._words = np.frombuffer(segment.page, np.int64, header.capacity * WORDS, HEADER_BYTES).reshape(-1, WORDS)
         self._offset = HEADER_BYTES
         self._limit = header.size_bytes
         return True
@@ -298,7 +292,7 @@ class Recorder:
         """Record no more. An event that another thread is just adding goes nowhere."""
         self.enabled = False
         self._offset = self._limit = 0
-        self._pending = []
+        self._held = 0
         self._page = bytearray()
         self._release(error=error)
         if self._control is not None:
@@ -307,7 +301,7 @@ class Recorder:
     def _release(self, *, error: int | None) -> None:
         """Seal the current segment and give its mapping back."""
         segment, self._segment = self._segment, None
-        self._rows = _NO_ROWS
+        self._words = _NO_WORDS
         if segment is not None:
             with suppress(BufferError, ValueError):  # another thread is still writing: the mapping goes when it is done
                 segment.seal(error=error)
@@ -317,8 +311,8 @@ class Recorder:
         """In a forked child: the chain is the parent's. Unmap it without sealing it."""
         self.enabled = False
         self._offset = self._limit = 0
-        self._pending = []
-        self._page, self._rows = bytearray(), _NO_ROWS
+        self._held = 0
+        self._page, self._words = bytearray(), _NO_WORDS
         segment, self._segment = self._segment, None
         if segment is not None:
             with suppress(BufferError):
@@ -326,35 +320,27 @@ class Recorder:
 
     # --- writing many -------------------------------------------------------------------------------------------------
 
-    def _write_pending(self) -> None:
-        self._write_rows(self._take_pending())
+    def _take_held(self) -> Words:
+        """The stages held back, by end: `(n, WORDS) int64`."""
+        held, self._held = self._held, 0
+        return np.frombuffer(self._stages, np.int64, held // 8).reshape(-1, WORDS).copy()
 
-    def _take_pending(self) -> Rows:
-        """The stages held back: `(n,) EVENT_DTYPE`, by end."""
-        pending, self._pending = self._pending, []
-        rows = np.zeros(len(pending), EVENT_DTYPE)
-        columns = np.array(pending, np.int64)
-        for column, name in enumerate(("start", "end", "value", "sample")):
-            rows[name] = columns[:, column]
-        rows["batch"] = columns[:, 4] & 0xFFFF_FFFF
-        rows["epoch"] = self.epoch & 0xFFFF
-        rows["kind"] = Kind.STAGE
-        return rows
-
-    def _write_rows(self, rows: Rows) -> None:
-        """Write `(n,) EVENT_DTYPE`, kinds last. The rows are used up."""
-        rows["end"] = np.maximum.accumulate(np.maximum(rows["end"], self._last))
-        self._last = int(rows["end"][-1])
-        kinds = rows["kind"].copy()
-        rows["kind"] = 0
+    def _write(self, words: Words) -> None:
+        """Write n records whose ends never decrease, `(n, WORDS) int64`, the words with the kinds last."""
+        if words[0, 1] < self._last:
+            words[:, 1] = np.maximum(words[:, 1], self._last)
+        self._last = int(words[-1, 1])
         written = 0
-        while written < len(rows):
+        while written < len(words):
             if self._offset == self._limit and not self._roll():
                 return
             first = (self._offset - HEADER_BYTES) // RECORD.size
-            target = self._rows[first : first + len(rows) - written]
-            target[:] = rows[written : written + len(target)]
-            target["kind"] = kinds[written : written + len(target)]
+            target = self._words[first : first + len(words) - written]
+            if not len(target):
+                return  # closed by another thread meanwhile
+            source = words[written : written + len(target)]
+            target[:, :_LAST] = source[:, :_LAST]
+            target[:, _LAST] = source[:, _LAST]
             written += len(target)
             self._offset += target.nbytes
 
@@ -371,20 +357,6 @@ class Recorder:
                 flags & 0xFF,
                 kind,
             )
-
-    def _register_stage(self, name: str) -> int:
-        """The number of a stage's name, made known to readers in the run's `stages` file."""
-        number = stage_number(name)
-        self._stage_ids[name] = number
-        if len(self._stage_ids) <= MAX_STAGE_NAMES and self.enabled:
-            line = " ".join(name.split())[:80] + "\n"
-            with suppress(OSError):  # a name that could not be written is shown by its number
-                handle = os.open(self._budget.directory / STAGES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-                try:
-                    os.write(handle, line.encode())
-                finally:
-                    os.close(handle)
-        return number
 
 
 class _NullRecorder(Recorder):
@@ -407,27 +379,12 @@ class _NullRecorder(Recorder):
     ) -> None:
         """Nothing."""
 
-    def mark(
-        self,
-        kind: Kind,
-        batch: int = NO_BATCH,
-        value: int = NOT_MEASURED,
-        sample: int = NOT_MEASURED,
-        flags: int = 0,
-    ) -> None:
-        """Nothing."""
-
     def add_stage(self, name: str, start: int) -> None:
         """Nothing."""
 
 
 NULL_RECORDER: Recorder = _NullRecorder()
 """The recorder of a run that is not recorded: the same calls, no effect, `enabled` is False."""
-
-
-def stage_number(name: str) -> int:
-    """The value of STAGE events of that name: its CRC-32, so that processes agree on it without talking."""
-    return zlib.crc32(name.encode())
 
 
 def owner(header: SegmentHeader) -> str:
@@ -444,17 +401,22 @@ def _integers(numbers: Sequence[int], count: int) -> np.ndarray[Any, np.dtype[np
     return column if column.shape == (count,) else NOT_MEASURED
 
 
+def _last_word(batch: int, epoch: int, kind: Kind) -> int:
+    """Batch, epoch, no flags and kind as one signed word, wrapped to their fields."""
+    return _wrap(batch & 0xFFFF_FFFF | (epoch & 0xFFFF) << 32 | kind << 56)
+
+
 def _wrap(number: int) -> int:
     """A number as a signed 64-bit field holds it."""
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def _next_serial() -> int:
-    """A number that no other chain of a process with this id has, even when the host uses process ids again."""
-    global _last_serial
-    with _serial_lock:
-        _last_serial = max(_last_serial + 1, time.time_ns() // 1_000_000) & 0xFFFF_FFFF
-        return _last_serial
+def _new_serial() -> int:
+    """A number that no other chain of a process with this id has, even when the host uses process ids again.
+
+    Milliseconds, and a count of this process's chains. Without a lock, which a fork could leave locked for ever.
+    """
+    return (time.time_ns() // 1_000_000 << 8 | next(_chains) & 0xFF) & 0xFFFF_FFFF
 
 
 def _disown_all() -> None:

@@ -25,7 +25,7 @@ import errno
 import mmap
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,6 +121,13 @@ class SegmentHeader:
         """No more records will be written here."""
         return bool(self.flags & SegmentFlag.SEALED)
 
+    def following(self, *, created_ns: int, limit_bytes: int) -> SegmentHeader:
+        """The header of the chain's next segment: twice as large, from 16 KiB up to 1 MiB or the given limit."""
+        seq = self.seq + 1
+        size = min(SMALLEST_SEGMENT_BYTES << min(seq, 16), LARGEST_SEGMENT_BYTES, limit_bytes)
+        capacity = (max(SMALLEST_SEGMENT_BYTES, size) - HEADER_BYTES) // RECORD.size
+        return replace(self, seq=seq, first=self.first + self.capacity, capacity=capacity, created_ns=created_ns)
+
     def pack(self) -> bytes:
         """The header as it stands in the file: `HEADER_BYTES` bytes."""
         packed = _HEADER.pack(
@@ -181,11 +188,6 @@ def newer_schema(name: str, schema: int) -> str:
         f"{name} was recorded with schema version {schema}, this version of Loaderscope reads up to {SCHEMA_VERSION}. "
         "Open it with a newer Loaderscope"
     )
-
-
-def capacity_of(size_bytes: int) -> int:
-    """Records that fit a segment file of `size_bytes`."""
-    return (size_bytes - HEADER_BYTES) // RECORD.size
 
 
 class SegmentWriter:

@@ -15,6 +15,7 @@ from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_STAGE = Detail.STAGE
 
 
 class _Current(threading.local):
@@ -43,8 +44,10 @@ class stage:  # noqa: N801 - reads as the statement it is used as
 
     def __enter__(self) -> None:
         recorder = _current.recorder
-        self._recorder: Recorder | None = recorder if recorder.detail is Detail.STAGE else None
-        self._start = now()
+        self._recorder: Recorder | None = None
+        if recorder.enabled and recorder.detail is _STAGE:
+            self._recorder = recorder
+            self._start = now()
 
     def __exit__(
         self, error: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None

@@ -15,10 +15,11 @@ import numpy as np
 
 from loader_core.errors import NewerSchema, TraceError
 from loader_core.trace.event import EVENT_DTYPE, Kind, Role
-from loader_core.trace.recorder import STAGES, owner, stage_number
+from loader_core.trace.recorder import owner
 from loader_core.trace.rollup import KNOWN_KINDS, Fold, FoldFile, Rollup, fold, known, lane_roles
 from loader_core.trace.run_file import RUN_FILE, RunHeader, read_run_file
 from loader_core.trace.segment import ROLES, SUFFIX, Rows, SegmentFlag, SegmentId, SegmentReader
+from loader_core.trace.stage_names import StageFile
 
 ROW_DTYPE = np.dtype([*((name, EVENT_DTYPE[name].str) for name in EVENT_DTYPE.names or ()), ("lane", "u1")])
 """An event as readers get it: the record with `start` and `end` in run time, and the number of its lane."""
@@ -81,7 +82,7 @@ class Trace:
         self.lost = 0
         self.duration_ns = 0
         self._run_stamp: tuple[int, int, int] | None = None
-        self._stages_read = 0
+        self._stage_file = StageFile(directory)
         self._problems: dict[str, str] = {}
         self._lane_numbers: dict[tuple[int, int, int], int] = {}
         self._segments: dict[SegmentId, _Segment] = {}
@@ -107,7 +108,7 @@ class Trace:
         Raises TraceError when the directory is gone, and NewerSchema.
         """
         self._read_header()
-        self._read_stages()
+        self.stages.update(self._stage_file.take())
         # First what was dropped: a file that is in the roll-up already (its dropper was killed) is not read again.
         for dropped in self._folds.take():
             self._drop(dropped)
@@ -187,19 +188,6 @@ class Trace:
         if stamp != self._run_stamp:
             self.run = read_run_file(self.directory)
             self._run_stamp = stamp
-
-    def _read_stages(self) -> None:
-        try:
-            with (self.directory / STAGES).open("rb") as file:
-                file.seek(self._stages_read)
-                appended = file.read()
-        except FileNotFoundError:
-            return
-        whole = appended[: appended.rfind(b"\n") + 1]
-        self._stages_read += len(whole)
-        for line in whole.splitlines():
-            name = line.decode(errors="replace")
-            self.stages.setdefault(stage_number(name), name)
 
     def _find_segments(self) -> None:
         found = []
