@@ -441,8 +441,8 @@ SPAN_COLUMNS: np.dtype[np.void] = np.dtype(
 """Columns of a SPANS frame, in this order, each contiguous. `start` and `duration` count `unit ns` from `base ns`."""
 
 SERIES_COLUMNS: np.dtype[np.void] = np.dtype([("value", "<f4"), ("time", "<u4")])
-"""Columns of a SERIES frame: steps of a number over time. `time` counts `unit ns` from `base ns`, the time of the first.
-They replace the steps that the client holds from there on: after a reconnection all are sent again."""
+"""Columns of a SERIES frame: steps of a number over time. `time` counts `unit ns` from `base ns`, and never goes back.
+After a reconnection all steps are sent again: a client skips those older than the newest that it holds."""
 
 ROLLUP_COLUMNS: np.dtype[np.void] = np.dtype(
     [
