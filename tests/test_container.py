@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.server import RunningServer, free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"
@@ -82,6 +84,20 @@ def test_healthcheck_of_image_and_compose_are_one() -> None:
     in_image = re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", DOCKERFILE.read_text(), flags=re.MULTILINE)
     assert in_image
     assert all(service["healthcheck"]["test"] == ["CMD", *json.loads(in_image[1])] for service in SERVICES.values())
+
+
+def test_the_healthcheck_tells_a_server_that_answers(server: RunningServer) -> None:
+    if not (ROOT / "frontend" / "dist" / "index.html").is_file():
+        pytest.skip("frontend/dist is missing: `python3 run.py test` builds it")
+    _, program, *arguments = SERVICES["dashboard"]["healthcheck"]["test"]
+    assert program == "python"
+
+    def check(port: int) -> int:
+        command = [sys.executable, *(argument.replace(":8000", f":{port}") for argument in arguments)]
+        return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
+
+    assert check(server.port) == 0
+    assert check(free_port()) == 1
 
 
 def test_what_is_copied_exists_and_is_sent_to_the_engine() -> None:

@@ -1,0 +1,115 @@
+"""A real browser, and a page in it that may not complain.
+
+Playwright drives the system's Chromium or Chrome, or the browser that Playwright itself has installed. Its loop lives
+in the main thread, so the browser is a module's and not the session's: other tests may run loops of their own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, sync_playwright
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HOW_TO_GET_ONE = (
+    "no Chromium or Chrome here: `apt-get install chromium` as root, or `.venv/bin/playwright install chromium`"
+)
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+TIMEOUT_MS = 15_000
+
+WATCH_POLICY = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective}: ${event.blockedURI || event.sample}`));
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder are marked `browser`."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+
+
+def find_browser(playwright: Playwright) -> str | None:
+    """The program to start, the system's first."""
+    found = [path for name in PROGRAMS if (path := shutil.which(name))]
+    own = playwright.chromium.executable_path
+    return next(iter([*found, *([own] if Path(own).exists() else [])]), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser."""
+    with sync_playwright() as playwright:
+        program = find_browser(playwright)
+        if program is None:
+            pytest.skip(HOW_TO_GET_ONE)
+        # Without a sandbox, since containers and root have none to give; it loads this server's page only.
+        with playwright.chromium.launch(executable_path=program, args=list(FLAGS), chromium_sandbox=False) as launched:
+            yield launched
+
+
+class Watched:
+    """What a page complains about: errors, CSP violations, requests to somewhere else."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.complaints: list[str] = []
+        self.expected: tuple[str, ...] = ()
+        """Beginnings of complaints that the test provokes."""
+        self._origin = origin
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        page.on("request", lambda request: self._on_request(request.url))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"console: {message.text}")
+
+    def _on_request(self, url: str) -> None:
+        if not url.startswith((self._origin, "data:", "blob:", self._origin.replace("http", "ws", 1))):
+            self.complaints.append(f"request to {url}")
+
+    def unexpected(self) -> list[str]:
+        """Complaints that nobody provoked."""
+        return [complaint for complaint in self.complaints if not complaint.startswith(self.expected or ("\0",))]
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without cookies or storage, in English and light."""
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, locale="en-GB", color_scheme="light", reduced_motion="reduce"
+    ) as fresh:
+        fresh.set_default_timeout(TIMEOUT_MS)
+        fresh.add_init_script(WATCH_POLICY)
+        yield fresh
+
+
+@pytest.fixture
+def watched() -> list[tuple[Page, Watched]]:
+    """The pages of this test with what they complain about."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def no_complaints(watched: list[tuple[Page, Watched]], context: BrowserContext) -> Iterator[None]:
+    """After the test: no page has reported an error, a CSP violation or a request elsewhere."""
+    yield
+    for page, complaints in watched:
+        try:
+            violations = page.evaluate("window.violations ?? []")
+        except Error:  # the page was closed
+            violations = []
+        assert violations == []
+        assert complaints.unexpected() == []
