@@ -166,7 +166,7 @@ class TextField:
 class TupleField:
     """A tuple or list (both collated to a list, as torch does), or a namedtuple (collated to its own type)."""
 
-    type: type
+    type: type[Any]
     fields: tuple[Field, ...]
 
     def matches(self, sample: Any) -> bool:
@@ -275,8 +275,10 @@ def _field(sample: Any, place: Callable[[tuple[int, ...], torch.dtype], Place]) 
         return None if dtype is None else ArrayField(place(sample.shape, dtype), sample.dtype)
     if kind in (int, float, bool) or issubclass(kind, np.number | np.bool_):
         numbers = np.array([sample])
-        collated = torch_collate.default_collate([sample]).dtype
-        return NumberField(place((), collated), numbers.dtype, kind) if _torch_dtype(numbers.dtype) is collated else None
+        collated: torch.dtype = torch_collate.default_collate([sample]).dtype
+        if _torch_dtype(numbers.dtype) is not collated:
+            return None
+        return NumberField(place((), collated), numbers.dtype, kind)
     if kind in (str, bytes):
         return TextField(kind)
     if kind in (tuple, list) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):

@@ -83,16 +83,14 @@ def _target(device: torch.device | str) -> torch.device:
         raise SettingsError(f"device {device!r} is unknown to torch: {error}") from None
 
 
-def carry(
-    take: Callable[[bool], Delivery | None], copier: Copier
-) -> Generator[Delivery, None, None]:
+def carry(take: Callable[[bool], Delivery | None], copier: Copier) -> Generator[Delivery, None, None]:
     """Batches on the device, in order. `take(wait)` gives the next batch on the host, or None if none is ready."""
     end: BaseException | None = None
     while True:
         while end is None and copier.pending < COPIES_UNDER_WAY:
             try:
                 delivery = take(copier.pending == 0)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again, in its turn
                 end = error  # what comes before it is handed over first
                 break
             if delivery is None:

@@ -17,12 +17,14 @@ import threading
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from multiprocessing import connection, parent_process, process
 from multiprocessing.context import BaseContext
-from typing import Protocol
+from typing import Literal, Protocol
 
+from loader_core.engine.collate import Plan
 from loader_core.engine.transport import SharedFlag, Slots
-from loader_core.engine.worker import Job, Made, Outcome, Plan, Resume, Task, Worker, seed_process, seed_thread
+from loader_core.engine.worker import Job, Made, Outcome, Resume, Task, Worker, seed_process, seed_thread
 from loader_core.trace import NULL_RECORDER, Kind, Recorder, RecordingShare, Role, now
 
 JOIN_S = 5.0
@@ -49,6 +51,22 @@ class Pool(Protocol):
 
     def close(self) -> None:
         """End the workers. Idempotent."""
+
+
+def open_pool(
+    job: Job,
+    *,
+    method: Literal["process", "thread"],
+    slots: Slots,
+    context: BaseContext,
+    share: RecordingShare | None = None,
+) -> Pool:
+    """The pool for `job.num_workers` workers that are processes or threads; inline without workers."""
+    if job.num_workers == 0:
+        return InlinePool(job, slots=slots, share=share)
+    if method == "thread":
+        return ThreadPool(job, slots=slots, share=share)
+    return ProcessPool(job, slots=slots, context=context, share=share)
 
 
 def _recorder(share: RecordingShare | None, worker: int) -> Recorder:
@@ -186,9 +204,7 @@ class ProcessPool:
     A worker's death is seen at once. When the consumer's process dies, its workers leave.
     """
 
-    def __init__(
-        self, job: Job, *, slots: Slots, context: BaseContext, share: RecordingShare | None = None
-    ) -> None:
+    def __init__(self, job: Job, *, slots: Slots, context: BaseContext, share: RecordingShare | None = None) -> None:
         self._processes: list[process.BaseProcess] = []
         self._inboxes: list[int] = []
         self._outboxes: dict[int, int] = {}
@@ -236,10 +252,8 @@ class ProcessPool:
 
     def submit(self, worker: int, task: Task | Resume) -> None:
         message = pickle.dumps(task, 5)
-        try:
+        with suppress(BrokenPipeError):  # the worker is gone, and `receive` tells how
             _write(self._inboxes[worker], _LENGTH.pack(len(message)) + message)
-        except BrokenPipeError:
-            pass  # the worker is gone, and `receive` tells how
 
     def receive(self, timeout_s: float | None) -> Made | None:
         if not self._made:
@@ -276,6 +290,12 @@ class ProcessPool:
             return  # a process forked from ours has a copy of this pool: the workers are not its own
         self._closed = True
         self._closing.set()
+        # Not the end of the pipe but a word ends a worker: other processes may hold copies of our end. One whose pipe
+        # is full has tasks to read, and sees the flag after the next.
+        for inbox in self._inboxes:
+            os.set_blocking(inbox, False)
+            with suppress(BlockingIOError, BrokenPipeError):
+                os.write(inbox, _LENGTH.pack(0))
         self.close_ends()
         deadline = time.monotonic() + JOIN_S
         for worker in self._processes:
@@ -346,9 +366,9 @@ def _serve(worker: Worker, inbox: int, outbox: int, closing: SharedFlag, record:
 
 
 def _read_task(inbox: int) -> Task | Resume | None:
-    """The next task; None when the consumer has closed the pipe."""
+    """The next task; None when there will be no more."""
     length = _read_exactly(inbox, _LENGTH.size)
-    if length is None:
+    if length is None or length == _LENGTH.pack(0):
         return None
     message = _read_exactly(inbox, _LENGTH.unpack(length)[0])
     return None if message is None else pickle.loads(message)

@@ -14,7 +14,6 @@ import io
 import mmap
 import os
 import pickle
-import sys
 import tempfile
 import weakref
 from collections import deque
@@ -100,7 +99,7 @@ class Slots:
             self._free.append(slot)
             return copy
         # Through a memoryview: numpy lets views of views keep the innermost *array* alive, and that must be this one.
-        lease: Memory = np.frombuffer(memoryview(self._view(slot, used)), np.uint8)
+        lease: Memory = np.frombuffer(self._view(slot, used).data, np.uint8)
         self._leases[slot] = weakref.ref(lease, lambda _: self._return(slot))
         return lease
 
@@ -138,8 +137,8 @@ class Slots:
 
 
 def _anonymous_file() -> int:
-    if sys.platform == "linux":
-        return os.memfd_create("loaderscope-slot", os.MFD_CLOEXEC)
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("loaderscope", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -214,7 +213,7 @@ def pack(batch: Any, slots: Slots, slot: int) -> tuple[int, int]:
 
 def unpack(memory: Memory, blob_bytes: int) -> Any:
     """The batch that `pack` wrote; its tensors and arrays are views of `memory`."""
-    pickled, buffers = pickle.loads(memory[len(memory) - blob_bytes :])
+    pickled, buffers = pickle.loads(memory[len(memory) - blob_bytes :].data)
     return _Unpickler(io.BytesIO(pickled), memory, [memory[start:end] for start, end in buffers]).load()
 
 

@@ -135,7 +135,7 @@ class Worker:
             if self._job.worker_init_fn is not None:
                 self._job.worker_init_fn(self._worker)
             self._open()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever the user's code raises is told in the consumer
             self._init_error = ExceptionWrapper(where=self._where)
 
     def resume(self, resume: Resume) -> Made:
@@ -158,7 +158,7 @@ class Worker:
         set_current(record)
         try:
             return self._batch(task, self._fetch(task))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the user's code raises is told in the consumer
             if isinstance(error, StopIteration) and self._job.iterable:
                 self._ended = True
                 return Made(self._worker, Outcome.EXHAUSTED, task.number, task.slot)
@@ -302,7 +302,7 @@ def received(made: Made, plans: list[Plan], memory: Memory | None) -> Any:
         return unpack(memory, made.blob)
     texts = made.content
     if texts is None:
-        plan, texts = pickle.loads(memory[made.used - made.blob :]) if made.blob else (None, [])
+        plan, texts = pickle.loads(memory[made.used - made.blob :].data) if made.blob else (None, [])
         if plan is not None:
             plans.append(plan)
     return plans[made.plan].view(memory, made.samples, texts)

@@ -272,7 +272,7 @@ def test_a_worker_killed_while_idle_is_noticed_at_the_next_batch() -> None:
     batches = iter(DataLoader(Numbers(400), 4, num_workers=2))
     next(batches)
     iterator: Any = batches
-    os.kill(iterator._pool.pids()[1], signal.SIGKILL)
+    os.kill(iterator.pids()[1], signal.SIGKILL)
     with pytest.raises(WorkerDied, match="worker 1 was killed by SIGKILL"):
         for _ in batches:
             pass
@@ -283,7 +283,7 @@ def test_workers_leave_when_their_parent_is_killed() -> None:
     parent = os.fork()
     if parent == 0:
         batches: Any = iter(DataLoader(Numbers(at=1, what="hang"), 1, num_workers=2))
-        os.write(write, " ".join(map(str, batches._pool.pids())).encode())
+        os.write(write, " ".join(map(str, batches.pids())).encode())
         signal.pause()
     os.close(write)
     workers = [int(pid) for pid in os.read(ready, 100).split()]
@@ -304,7 +304,7 @@ def test_a_timeout_says_what_torchs_says() -> None:
     with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0\.2 seconds"):
         next(batches)
     iterator: Any = batches
-    os.kill(iterator._pool.pids()[0], signal.SIGKILL)  # or the end of the test would wait for its hour of sleep
+    os.kill(iterator.pids()[0], signal.SIGKILL)  # or the end of the test would wait for its hour of sleep
 
 
 @pytest.mark.parametrize("method", ["process", "thread"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 import copy
 import gc
-import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,8 +201,8 @@ def test_no_room_is_an_error_with_the_numbers_and_not_a_bus_error() -> None:
 
 
 def test_slots_leave_no_name_behind() -> None:
-    before = set(os.listdir("/dev/shm"))
+    before = set(Path("/dev/shm").iterdir())
     slots = Slots(4, shared=True)
     slots.memory(slots.take(), 1 << 20)
-    assert set(os.listdir("/dev/shm")) == before
+    assert set(Path("/dev/shm").iterdir()) == before
     slots.close()
