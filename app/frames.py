@@ -7,6 +7,7 @@ number over time, and the roll-up. `after` says what a client at a position lack
 from __future__ import annotations
 
 import math
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,16 @@ KEPT_STEPS = 65_536
 MAX_STEPS_PER_FRAME = 16_384
 
 _U32 = 2**32 - 1
+
+
+class Stream(Enum):
+    """One of the logs."""
+
+    SPANS = "spans"
+    READY = Series.READY
+    IN_FLIGHT = Series.IN_FLIGHT
+    LOSS = Series.LOSS
+    ROLLUP = "rollup"
 
 
 class Portion(NamedTuple):

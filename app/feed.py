@@ -1,0 +1,346 @@
+"""The feed: from a run's trace to the browsers that watch it.
+
+`FeedHub` has one `Feed` per watched run and one `Session` per websocket. A feed works once per tick, however many
+clients watch it, and only while one does: a worker thread reads what is new (`reading.py`), which goes into logs
+(`frames.py`) of bounded size; then the sessions are woken. A session takes from the logs what its client lacks and has
+credit for, so a slow client costs a few integers and never a queue. Frames are encoded once for all clients that are at
+the same place.
+
+A replay is a feed of its own, whose reader has a `now` that moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from starlette.websockets import WebSocket
+
+from app.frames import Portion, RollupLog, SpanLog, StepLog, Stream, encode_spans, encode_steps
+from app.memory import process_memory
+from app.problems import RequestError
+from app.reading import LiveReader, Reader, Reading, ReplayReader
+from app.session import Session
+from app.wire import (
+    MAX_FRAMES_IN_FLIGHT,
+    MAX_SPANS_PER_FRAME,
+    AccessRole,
+    Metrics,
+    ProcessMemory,
+    RunsChanged,
+    RunSummary,
+    Status,
+    Subscribe,
+)
+from loader_core.diagnose.metrics import measure
+from loader_core.errors import TraceError
+from loader_core.trace.control import Control
+from loader_core.trace.trace import ROW_DTYPE, Trace
+
+TICK_S = 0.1
+"""How often a live run is read."""
+STATUS_S = 0.25
+"""How often its numbers are told, at most."""
+MEMORY_S = 1.0
+"""How often its processes are measured, at most."""
+
+MAX_ENCODED = 32
+"""Frames kept for other clients at the same place. Past it all are encoded again."""
+
+MAX_BACKLOG = MAX_FRAMES_IN_FLIGHT * MAX_SPANS_PER_FRAME
+"""Spans that a client may be behind: what all its credits can carry. A client farther behind skips to the newest."""
+
+log = logging.getLogger(__name__)
+
+
+class Store(Protocol):
+    """What a feed needs of the runs. `reading` is called from worker threads, all else from the event loop."""
+
+    boot: int
+    version: int
+
+    def summaries(self) -> list[RunSummary]:
+        """All runs."""
+
+    def summary(self, run_id: str) -> RunSummary:
+        """One run. Raises NotFoundError."""
+
+    def reading(self, run_id: str) -> AbstractContextManager[Trace]:
+        """The run's trace for the calling thread alone. Raises NotFoundError, TraceError."""
+
+    def control(self, run_id: str) -> Control:
+        """The page by which to talk to a live run. Raises NotFoundError, ConflictError."""
+
+    async def changed(self, seen: int) -> int:
+        """Waits until `version` is another than `seen`, and returns it."""
+
+
+class Feed:
+    """One run, or one replay, while somebody watches it. Belongs to the event loop."""
+
+    def __init__(
+        self, run_id: str, store: Store, reader: Reader, *, recognise: Callable[[weakref.ref[Trace]], bool]
+    ) -> None:
+        """`recognise` says whether the positions in a trace are those that clients of an earlier feed may hold."""
+        self.run_id = run_id
+        self._store = store
+        self._reader = reader
+        self._recognise = recognise
+        self._listeners: set[Callable[[], None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._pids: dict[int, str] = {}
+        self._memory: list[ProcessMemory] = []
+        self._memory_due_s = 0.0
+        self._status_due_s = 0.0
+        self._encoded: dict[tuple[Stream, int, int], bytes] = {}
+        self.problem: RequestError | TraceError | None = None
+        """Why there is nothing (more) to be seen. The feed has ended."""
+        self.summary: RunSummary | None = None
+        """As of the newest tick; None until the first."""
+        self.reading: Reading | None = None
+        """The newest; None until the run has begun to record."""
+        self.generation = 0
+        """Grows when all that clients hold is to be forgotten."""
+        self.resumable = False
+        """Positions of an earlier feed of this run are positions in this one."""
+        self.status: Status | None = None
+        self.status_number = 0
+        self._status_messages: dict[bool, str] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self.spans = SpanLog()
+        self.steps = {stream: StepLog() for stream in (Stream.READY, Stream.IN_FLIGHT, Stream.LOSS)}
+        self.rollup = RollupLog()
+        self.generation += 1
+
+    # --- listeners ----------------------------------------------------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after each tick from now on. The first listener starts the feed."""
+        self._listeners.add(wake)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"feed of {self.run_id}")
+
+    async def ignore(self, wake: Callable[[], None]) -> None:
+        """No longer call `wake`. When nobody listens any more the feed ends."""
+        self._listeners.discard(wake)
+        if not self._listeners and self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait([task])
+
+    # --- ticks --------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                began_s, version = loop.time(), self._store.version
+                over = await self._tick(began_s)
+                self._wake_all()
+                try:  # a recording changes only when something is done to it
+                    async with asyncio.timeout_at(None if over else began_s + TICK_S):
+                        await self._store.changed(version)
+                except TimeoutError:
+                    continue
+        except (RequestError, TraceError) as error:
+            self.problem = error
+        except Exception:
+            log.exception("the feed of run %s failed", self.run_id)
+            self.problem = TraceError(f"run {self.run_id} cannot be shown; the server's terminal says why")
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for wake in tuple(self._listeners):
+            wake()
+
+    async def _tick(self, now_s: float) -> bool:
+        """Reads what is new; whether nothing will come any more."""
+        summary = self._store.summary(self.run_id)
+        try:
+            reading = await asyncio.to_thread(self._reader.read, live=summary.live)
+        except TraceError:
+            if summary.live and summary.state == "starting":  # its header is written when torch is imported
+                self._tell(summary, now_s)
+                return False
+            raise
+        self._take(reading)
+        await self._measure(reading if summary.live else None, now_s)
+        # The state may have changed while the thread read.
+        self._tell(self._store.summary(self.run_id), now_s, at_once=reading.fresh or reading.over)
+        return reading.over
+
+    def _take(self, reading: Reading) -> None:
+        if reading.fresh:
+            if self.reading is not None or self.status is not None:
+                self._forget()
+            self.resumable = reading.source is not None and self._recognise(reading.source)
+        self.reading = reading
+        self._encoded.clear()
+        self.spans.append(reading.rows, end=reading.end)
+        self.steps[Stream.READY].append(reading.ready)
+        self.steps[Stream.IN_FLIGHT].append(reading.in_flight)
+        self.steps[Stream.LOSS].append(reading.loss)
+        self.rollup.update(reading.rollup)
+
+    async def _measure(self, reading: Reading | None, now_s: float) -> None:
+        if reading is None:
+            self._memory = []
+        elif now_s >= self._memory_due_s:
+            self._memory_due_s = now_s + MEMORY_S
+            self._memory = await asyncio.to_thread(process_memory, reading.pids)
+
+    def _tell(self, summary: RunSummary, now_s: float, *, at_once: bool = False) -> None:
+        """Makes the status, when it is due and says something new."""
+        if now_s < self._status_due_s and not at_once:
+            return
+        self.summary = summary
+        self._status_due_s = now_s + STATUS_S
+        status = status_of(summary, self.reading, self._memory)
+        if status != self.status:
+            self.status = status
+            self.status_number += 1
+            self._status_messages.clear()
+
+    def status_message(self, *, with_preview: bool) -> str:
+        """The status as JSON, made once for all clients."""
+        assert self.status is not None
+        if with_preview not in self._status_messages:
+            status = self.status if with_preview else self.status.model_copy(update={"preview": None})
+            self._status_messages[with_preview] = status.model_dump_json()
+        return self._status_messages[with_preview]
+
+    # --- frames -------------------------------------------------------------------------------------------------------
+
+    def frame_after(self, stream: Stream, position: int, *, all_kept: bool) -> tuple[bytes, int] | None:
+        """A frame of what a client at `position` of a stream lacks, and its position then; None if it lacks nothing.
+
+        A client that is more than `MAX_BACKLOG` spans behind skips to the newest, unless it is to have `all_kept`. The
+        frame's `seq` is 0.
+        """
+        match stream:
+            case Stream.SPANS:
+                first = position if all_kept else max(position, self.spans.end - MAX_BACKLOG)
+                portion = self.spans.after(first, limit=MAX_SPANS_PER_FRAME)
+                portion = portion._replace(dropped=portion.dropped + first - position)
+            case Stream.ROLLUP:
+                portion = self.rollup.after(position)
+            case _:
+                portion = self.steps[stream].after(position)
+        if not len(portion.rows):
+            return None
+        return self._once(stream, position, portion), portion.position
+
+    def _once(self, stream: Stream, position: int, portion: Portion) -> bytes:
+        """The frame of that portion, encoded for the first client that is at this place."""
+        key = stream, position, portion.dropped
+        frame = self._encoded.get(key)
+        if frame is None:
+            if len(self._encoded) >= MAX_ENCODED:
+                self._encoded.clear()
+            frame = self._encoded[key] = self._encode(stream, portion)
+        return frame
+
+    def _encode(self, stream: Stream, portion: Portion) -> bytes:
+        match stream:
+            case Stream.SPANS:
+                return encode_spans(portion)
+            case Stream.ROLLUP:
+                return self.rollup.encode(portion)
+            case _:
+                return encode_steps(stream.value, portion)
+
+
+def status_of(summary: RunSummary, reading: Reading | None, memory: list[ProcessMemory]) -> Status:
+    """The run's numbers as a message. Without a reading nothing was measured yet."""
+    if reading is None:
+        nothing = Metrics(**asdict(measure(np.empty(0, ROW_DTYPE), start_ns=0, end_ns=0)))
+        numbers: dict[str, Any] = {"now_ns": 0, "recent": nothing, "total": nothing, "preview": None, "lost_events": 0}
+        numbers |= {"lanes": [], "stages": [], "changes": []}
+    else:
+        numbers = {
+            "now_ns": reading.now_ns,
+            "recent": reading.recent,
+            "total": reading.total,
+            "preview": reading.preview,
+            "lost_events": reading.lost,
+            "lanes": reading.lanes,
+            "stages": reading.stages,
+            "changes": reading.changes,
+        }
+    truncated = summary.truncated or (reading.truncated if reading else "")
+    return Status(
+        run=summary.id, state=summary.state, reason=summary.reason, truncated=truncated, memory=memory, **numbers
+    )
+
+
+class FeedHub:
+    """All feeds and all sessions of a server. Belongs to the event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._feeds: dict[str, Feed] = {}
+        self._sources: dict[str, weakref.ref[Trace]] = {}
+        """The trace that each run's last feed read: positions in it are known to clients."""
+        self._runs_message = (-1, "")
+
+    async def serve(self, socket: WebSocket, role: AccessRole) -> None:
+        """Speaks with one client until it goes, or the server does. Raises WebSocketDisconnect."""
+        await Session(self, socket, role).run()
+
+    @property
+    def watched(self) -> list[str]:
+        """The runs that somebody watches live."""
+        return list(self._feeds)
+
+    def runs_message(self) -> str:
+        """The list of runs as JSON, made once for each change of it."""
+        version, message = self._runs_message
+        if version != self.store.version:
+            version = self.store.version
+            message = RunsChanged(runs=self.store.summaries()).model_dump_json()
+            self._runs_message = version, message
+        return message
+
+    def join(self, wanted: Subscribe, wake: Callable[[], None]) -> Feed:
+        """The feed that a client asks for, which calls `wake` after each tick from now on."""
+        open_trace = partial(self.store.reading, wanted.run)
+        if wanted.replay_from_ns is not None:
+            replay = ReplayReader(
+                open_trace, from_ns=wanted.replay_from_ns, speed=wanted.speed, clock=time.perf_counter_ns
+            )
+            feed = Feed(wanted.run, self.store, replay, recognise=lambda source: False)
+        else:
+            existing = self._feeds.get(wanted.run)
+            if existing is None or existing.problem is not None:
+                recognise = partial(self._recognise, wanted.run)
+                existing = Feed(wanted.run, self.store, LiveReader(open_trace), recognise=recognise)
+                self._feeds[wanted.run] = existing
+            feed = existing
+        feed.listen(wake)
+        return feed
+
+    async def leave(self, feed: Feed, wake: Callable[[], None]) -> None:
+        """The client no longer watches `feed`, which ends if nobody else does."""
+        await feed.ignore(wake)
+        if not feed.watched and self._feeds.get(feed.run_id) is feed:
+            del self._feeds[feed.run_id]
+
+    def _recognise(self, run_id: str, source: weakref.ref[Trace]) -> bool:
+        known = self._sources.get(run_id) == source
+        self._sources = {run: kept for run, kept in self._sources.items() if kept() is not None} | {run_id: source}
+        return known
