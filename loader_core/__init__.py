@@ -1,0 +1,35 @@
+"""Loaderscope's library: a DataLoader that can be seen into, and the recording of what it does.
+
+Names are loaded when they are first used: reading a recording needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loader_core.engine import DataLoader, Simulated
+    from loader_core.observe import observe
+    from loader_core.trace import Recording, Trace, stage
+
+__all__ = ["DataLoader", "Recording", "Simulated", "Trace", "observe", "stage"]
+
+_HOMES = {
+    "DataLoader": "loader_core.engine",
+    "Recording": "loader_core.trace",
+    "Simulated": "loader_core.engine",
+    "Trace": "loader_core.trace",
+    "observe": "loader_core.observe",
+    "stage": "loader_core.trace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
