@@ -12,6 +12,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from app.wire import RunSettings
+from loader_core.trace.control import Control
+from loader_core.trace.recorder import Detail
 
 ORDER_FILE = "settings.json"
 
@@ -41,3 +43,14 @@ class RunOrder(BaseModel):
         scratch = directory / f"{ORDER_FILE}.new"
         scratch.write_text(self.model_dump_json(indent=1), "utf-8")
         scratch.replace(directory / ORDER_FILE)
+
+    def turn(self, control: Control) -> None:
+        """Puts onto the control page what acts at once: dials, length of a step, detail.
+
+        The server does it for each change, so that a dial acts on the very next sample also where the runner, which
+        does it when it begins, waits long for a batch.
+        """
+        settings = self.settings
+        control.step_ns = round(settings.step_ms * 1e6)
+        control.detail = Detail[settings.detail.upper()]
+        control.apply_dials(**settings.dials.model_dump())

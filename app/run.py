@@ -275,6 +275,7 @@ class Run:
         order.write(self.directory)
         self.order = order
         control = self.open_control()
+        order.turn(control)
         control.generation += 1
 
     def close(self) -> None:

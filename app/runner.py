@@ -26,7 +26,7 @@ from app.wire import LIVE_FIELDS, RunSettings
 from loader_core.errors import SettingsError
 from loader_core.scenarios import catalogue
 from loader_core.scenarios.dials import pass_time
-from loader_core.trace import NOT_MEASURED, Control, Detail, Kind, Recording, now
+from loader_core.trace import NOT_MEASURED, Control, Kind, Recording, now
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,9 @@ class _Signals:
         self._ignore_more()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # a forked worker inherits the handler; the run's end is not its business
+        if os.getpid() != self._pid:  # a forked worker inherits this handler
+            if number == signal.SIGINT:  # Ctrl-C reaches the whole group; the run ends its workers by itself
+                return
             os._exit(128 + number)
         # Python drops an exception that it raises inside a finalizer; the page then ends the run with its next batch.
         self._control.stop = True
@@ -145,7 +147,8 @@ class Run:
         self.recording = recording
         self.control = recording.control
         self.order = order
-        self.generation = self.control.generation
+        self.generation = 0
+        """Of the order that we follow. The page's may be ahead already: then we read the order again at once."""
         self.epochs_begun = 0
         self.epochs_done = 0
         self.began_ns = 0
@@ -161,7 +164,7 @@ class Run:
 
         Raises what the dataset, the loader or the training raise, and SettingsError, DatasetError.
         """
-        self._apply_live_settings()
+        self.order.turn(self.control)
         setup = self._make()
         self.began_ns = now()
         while True:
@@ -181,12 +184,6 @@ class Run:
 
     # --- settings that change while it runs ---
 
-    def _apply_live_settings(self) -> None:
-        settings, control = self.settings, self.control
-        control.step_ns = round(settings.step_ms * 1e6)
-        control.detail = Detail[settings.detail.upper()]
-        control.apply_dials(**settings.dials.model_dump())
-
     def _take_changes(self) -> bool:
         """Read the order again if it was replaced. True if the loader must be made anew for it."""
         if self.control.generation == self.generation:
@@ -198,7 +195,7 @@ class Run:
         if not changed:
             return False
         restart = not LIVE_FIELDS.issuperset(changed)
-        self._apply_live_settings()
+        self.order.turn(self.control)
         self.recording.change(changed, restarted_loader=restart)
         self.recording.update(name=self.settings.name, settings=now_set)
         return restart

@@ -24,10 +24,12 @@ def observe(iterable: Iterable[Any], recording: Recording, *, epoch: int = 0) ->
 
 def _deliveries(iterable: Iterable[Any], recording: Recording, epoch: int) -> Generator[Delivery, None, None]:
     recorder = recording.consumer  # the mark is the main lane's; a chain of its own per epoch would be a waste of files
-    for number, batch in enumerate(iterable):
+    number = 0
+    for batch in iterable:
         recorder.epoch = epoch
         yield _delivery(batch, number, epoch, recorder)
         del batch  # else it would live until the next one is there
+        number += 1  # noqa: SIM113 - enumerate() too would hold the batch for so long
 
 
 def _delivery(batch: Any, number: int, epoch: int, recorder: Recorder) -> Delivery:

@@ -36,7 +36,7 @@ def _leaves(batch: Any, depth: int = 0) -> Iterator[Any]:
         parts = list(batch.values())
     elif isinstance(batch, (list, tuple)):
         parts = batch
-    elif is_dataclass(batch):
+    elif is_dataclass(batch) and not isinstance(batch, type):
         parts = [getattr(batch, field.name) for field in fields(batch)]
     if parts is None:
         yield batch

@@ -107,5 +107,5 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_decoded(side: int) -
 
 
 def test_the_largest_image_is_not_called_too_large() -> None:
-    with pytest.raises(DatasetError, match="is not an image that Pillow can decode: .*truncated"):
+    with pytest.raises(DatasetError, match=r"is not an image that Pillow can decode: .*truncated"):
         decode(claims(8_000, 8_000), Path("large.ppm"))
