@@ -23,8 +23,8 @@ DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
 class Budget:
     """At most `limit_bytes` of events in a run directory, as one writer sees it.
 
-    The newest segment of a writer that lives is never dropped, so the directory holds at most the limit and one
-    segment per living writer. Each segment is folded into the roll-up before it is deleted; between the two a crash
+    A segment that is not sealed is not dropped while its writer lives, so the directory holds at most the limit and
+    two segments per living writer (while it rolls, it has the full one and the new one). Each segment is folded into the roll-up before it is deleted; between the two a crash
     leaves both, and a reader that finds a segment in the roll-up ignores its file.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import pickle
 import threading
@@ -59,7 +60,7 @@ def test_what_is_added_is_what_is_read(tmp_path_factory: pytest.TempPathFactory,
             recorder.epoch = epoch
             indices = list(range(len(stamps) - 1))
             recorder.add_items(batch, indices, stamps, indices if measured else None)
-            for index, (begin, end) in enumerate(zip(stamps, stamps[1:], strict=False)):
+            for index, (begin, end) in enumerate(itertools.pairwise(stamps)):
                 last = max(last, end)
                 expected.append((begin, last, index if measured else -1, index, batch, epoch, 0, Kind.ITEM))
     recorder.close()
