@@ -1,6 +1,7 @@
 """Loaderscope's library: a DataLoader that can be seen into, and the recording of what it does.
 
-Names are loaded when they are first used: reading a recording needs no torch.
+Names are loaded when they are first used: reading a recording needs no torch. `observe`, for loaders that are not ours,
+is in `loader_core.observe`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loader_core.engine import DataLoader, Simulated
-    from loader_core.observe import observe
     from loader_core.trace import Recording, Trace, stage
 
-__all__ = ["DataLoader", "Recording", "Simulated", "Trace", "observe", "stage"]
+__all__ = ["DataLoader", "Recording", "Simulated", "Trace", "stage"]
 
 _HOMES = {
     "DataLoader": "loader_core.engine",
     "Recording": "loader_core.trace",
     "Simulated": "loader_core.engine",
     "Trace": "loader_core.trace",
-    "observe": "loader_core.observe",
     "stage": "loader_core.trace",
 }
 

@@ -12,6 +12,7 @@ import multiprocessing.resource_tracker
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -24,6 +25,7 @@ KEPT_FILES = ("/dev/null", "/dev/urandom", "/dev/random", "/proc/", "/sys/", "an
 """Beginnings of what libraries open once and keep."""
 
 SHM = Path("/dev/shm")
+BROWSER_DRIVER = "/playwright/driver/"
 
 
 def _stays_for_ever() -> tuple[set[int], set[str]]:
@@ -109,9 +111,7 @@ class Snapshot:
         """Look now. About two milliseconds."""
         server_pids, pipes = _stays_for_ever()
         return cls(
-            processes=frozenset(
-                _name(child) for child in psutil.Process().children(recursive=True) if child.pid not in server_pids
-            ),
+            processes=frozenset(_family(server_pids)),
             threads=frozenset(
                 f"{thread.name} ({thread.ident})" for thread in threading.enumerate() if thread.is_alive()
             ),
@@ -129,11 +129,30 @@ class Snapshot:
         ]
 
 
-def _name(process: psutil.Process) -> str:
+def _family(left_out: set[int]) -> Iterator[str]:
+    """The living descendants of this process. What Playwright's driver starts is the browser's own business."""
+    drivers = {child.pid for child in psutil.Process().children() if BROWSER_DRIVER in _command(child)}
+    for child in psutil.Process().children(recursive=True):
+        if child.pid not in left_out and not drivers & {child.pid, *_parents(child)}:
+            yield _name(child)
+
+
+def _parents(process: psutil.Process) -> set[int]:
     try:
-        return f"pid {process.pid} ({' '.join(process.cmdline())[:120] or process.name()})"
+        return {parent.pid for parent in process.parents()}
     except psutil.Error:
-        return f"pid {process.pid}"
+        return set()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        return ""
+
+
+def _name(process: psutil.Process) -> str:
+    return f"pid {process.pid} ({_command(process)[:120]})"
 
 
 def left_behind(before: Snapshot) -> list[str]:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, sync_playwright
+
+from tests.browser.dashboard import Dashboard
+from tests.server import RunningServer
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOW_TO_GET_ONE = (
@@ -113,3 +117,42 @@ def no_complaints(watched: list[tuple[Page, Watched]], context: BrowserContext) 
             violations = []
         assert violations == []
         assert complaints.unexpected() == []
+
+
+class Enter(Protocol):
+    """See the fixture `enter`."""
+
+    def __call__(self, *, on: RunningServer = ..., lang: str = ..., theme: str = ...) -> Dashboard: ...
+
+
+@pytest.fixture
+def enter(context: BrowserContext, server: RunningServer, watched: list[tuple[Page, Watched]]) -> Enter:
+    """Opens pages: `enter(lang="es", theme="dark")`, on another server than the session's with `on=`."""
+
+    def open_page(*, on: RunningServer = server, lang: str = "en", theme: str = "light") -> Dashboard:
+        page = context.new_page()
+        watched.append((page, Watched(page, on.url)))
+        return Dashboard(page, on, lang=lang, theme=theme)
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def recorded(server: RunningServer) -> Iterator[str]:
+    """A finished run of two seconds over the photographs with two workers, with a preview."""
+    settings = {"name": "recorded", "num_workers": 2, "seconds": 2}
+    run = str(server.request("POST", "/runs", settings)["id"])
+    server.until(run, "finished")
+    yield run
+    server.request("DELETE", f"/runs/{run}")
+
+
+@pytest.fixture
+def no_runs_after(server: RunningServer) -> Iterator[None]:
+    """Ends and deletes the runs that a test has started."""
+    before = {run["id"] for run in server.request("GET", "/runs")}
+    yield
+    for run in server.request("GET", "/runs"):
+        if run["id"] not in before:
+            server.request("POST", f"/runs/{run['id']}/stop")
+            server.request("DELETE", f"/runs/{run['id']}")
