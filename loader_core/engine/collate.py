@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch.utils.data._utils import collate as torch_collate
 
 ALIGNMENT = 64
 """Each field begins at a multiple of this many bytes: a cache line, and enough for every SIMD load."""
+
+_dtype_of = attrgetter("dtype")
 
 Memory = np.ndarray[Any, np.dtype[np.uint8]]
 """`(bytes,) uint8`: the memory of one slot."""
@@ -80,13 +83,13 @@ class TensorField:
         )
 
     def collate(self, column: Sequence[Any], memory: Memory, _: list[Any]) -> None:
-        dtype = self.place.torch_dtype
-        if any(sample.dtype is not dtype for sample in column):
-            raise Misfit("tensors of several dtypes")
         out = self.place.tensor(memory, len(column))
         try:
+            # torch.stack itself would cast to the dtype of `out`.
+            if set(map(_dtype_of, column)) != {self.place.torch_dtype}:
+                raise Misfit("tensors of several dtypes")
             torch.stack(column, out=out)  # type: ignore[arg-type]  # any sequence will do
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise Misfit(str(error)) from None
 
     def view(self, memory: Memory, count: int, _: list[Any]) -> Any:
@@ -106,10 +109,11 @@ class ArrayField:
     def collate(self, column: Sequence[Any], memory: Memory, _: list[Any]) -> None:
         shape = self.place.shape
         try:
-            if any(sample.shape != shape for sample in column):
-                raise Misfit("arrays of several shapes")
             if shape:
-                # One concatenation is three times as fast as np.stack, which first makes a view of each array.
+                # One concatenation is three times as fast as np.stack, which first makes a view of each array. It
+                # checks all sides but the first.
+                if set(map(len, column)) != {shape[0]}:
+                    raise Misfit("arrays of several shapes")
                 flat = np.ndarray((len(column) * shape[0], *shape[1:]), self.dtype, memory, self.place.offset)
                 np.concatenate(column, out=flat, casting="no")
             else:

@@ -118,6 +118,11 @@ class LoaderIterator(_BaseDataLoaderIter):
         """The processes that the workers run in, by worker; our own for threads and without workers."""
         return self._journey.pids()
 
+    def __next__(self) -> Any:
+        if torch.autograd._profiler_enabled() or self._IterableDataset_len_called is not None:
+            return super().__next__()  # torch's own, which tells its profiler and warns of streams that are too long
+        return self._next_data()
+
     def _next_data(self) -> Any:
         try:
             return next(self._journey)
