@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from loader_core.errors import DatasetError, SettingsError
-from loader_core.scenarios import folder, photographs
+from loader_core.scenarios import folder, photographs, sources
 from loader_core.scenarios.dials import Dials
 
 if TYPE_CHECKING:
@@ -140,44 +140,59 @@ def _entries(roots: Sequence[Path]) -> Iterator[Entry]:
 # --- ours -------------------------------------------------------------------------------------------------------------
 
 
-def _ours() -> list[Entry]:
-    return [
-        Entry(
-            "photographs",
-            Bilingual("Fotografías", "Photographs"),
-            Bilingual(
-                f"{photographs.TOTAL} recortes JPEG de {len(photographs.NAMES)} fotografías, de tamaño y calidad "
-                "distintos. Cada uno se lee del disco, se decodifica y se transforma.",
-                f"{photographs.TOTAL} JPEG crops of {len(photographs.NAMES)} photographs, of differing size and "
-                "quality. Each is read from disk, decoded and transformed.",
-            ),
-            "images",
-            _photographs,
-            samples=photographs.TOTAL,
+def _ours() -> Iterator[Entry]:
+    """Each is made when it is asked for: a run of the first need not read the others to count them."""
+    yield Entry(
+        "photographs",
+        Bilingual("Fotografías", "Photographs"),
+        Bilingual(
+            f"{photographs.TOTAL} recortes JPEG de {len(photographs.NAMES)} fotografías, de tamaño y calidad "
+            "distintos. Cada uno se lee del disco, se decodifica y se transforma.",
+            f"{photographs.TOTAL} JPEG crops of {len(photographs.NAMES)} photographs, of differing size and "
+            "quality. Each is read from disk, decoded and transformed.",
         ),
-        Entry(
-            "help",
-            Bilingual("Ayuda de Python", "Python's help"),
-            Bilingual(
-                "Los párrafos de la ayuda que trae Python, como secuencias de tokens de longitud distinta: hay que "
-                "rellenarlas para formar un lote.",
-                "The paragraphs of the help that comes with Python, as sequences of tokens that differ in length: "
-                "they must be padded to form a batch.",
-            ),
-            "text",
-            _help,
+        "images",
+        _photographs,
+        samples=photographs.TOTAL,
+        nbytes=photographs.cached_nbytes(),
+    )
+    paragraphs, _, _ = sources.topic_paragraphs()
+    yield Entry(
+        "help",
+        Bilingual("Ayuda de Python", "Python's help"),
+        Bilingual(
+            "Los párrafos de la ayuda que trae Python, como secuencias de tokens de longitud distinta: hay que "
+            "rellenarlas para formar un lote.",
+            "The paragraphs of the help that comes with Python, as sequences of tokens that differ in length: "
+            "they must be padded to form a batch.",
         ),
-        Entry(
-            "gapminder",
-            Bilingual("Tabla Gapminder", "Gapminder table"),
-            Bilingual(
-                "Filas de una tabla en memoria: muestras diminutas, en las que cuenta el trabajo del propio cargador.",
-                "Rows of a table in memory: tiny samples, where the loader's own work is what counts.",
-            ),
-            "table",
-            _gapminder,
+        "text",
+        _help,
+        samples=len(paragraphs),
+        nbytes=sum(map(len, paragraphs)),
+    )
+    rows, nbytes = _size_of_table()
+    yield Entry(
+        "gapminder",
+        Bilingual("Tabla Gapminder", "Gapminder table"),
+        Bilingual(
+            "Filas de una tabla en memoria: muestras diminutas, en las que cuenta el trabajo del propio cargador.",
+            "Rows of a table in memory: tiny samples, where the loader's own work is what counts.",
         ),
-    ]
+        "table",
+        _gapminder,
+        samples=rows,
+        nbytes=nbytes,
+    )
+
+
+def _size_of_table() -> tuple[int, int] | tuple[None, None]:
+    """Rows and bytes; nothing is known of it where plotly is not installed, and only a run that wants it fails."""
+    try:
+        path = sources.table_path()
+    except DatasetError:
+        return None, None
+    return len(sources.table_rows(path)[0]), path.stat().st_size
 
 
 def _photographs(choices: Choices) -> Workload:

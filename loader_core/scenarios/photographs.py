@@ -77,6 +77,12 @@ def crops(*, progress: Progress | None = None) -> tuple[Path, list[Crop]]:
     return directory, found
 
 
+def cached_nbytes() -> int | None:
+    """Size of the crops, or None while they are not cut."""
+    found = _read(cache_directory())
+    return None if found is None else sum(crop.nbytes for crop in found)
+
+
 def _read(directory: Path) -> list[Crop] | None:
     """What the cache holds, or None unless each of its files is there in full."""
     try:

@@ -6,43 +6,24 @@ never imported.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import math
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from loader_core.errors import DatasetError
 from loader_core.scenarios.dials import Dials
+from loader_core.scenarios.sources import table_path, table_rows
 from loader_core.trace.stage import stage
-
-FEATURES = ("year", "lifeExp", "log10 pop", "log10 gdpPercap")
-
-
-def table_path() -> Path:
-    """The table's file in the installed plotly package. Raises DatasetError where there is none."""
-    found = find_spec("plotly")
-    for folder in (found.submodule_search_locations if found else None) or ():
-        path = Path(folder, "package_data", "datasets", "gapminder.csv.gz")
-        if path.is_file():
-            return path
-    raise DatasetError("the Gapminder table comes with the package plotly, which is not installed: pip install plotly")
 
 
 class Gapminder(Dataset[tuple[Tensor, int]]):
-    """A country in a year: `((4,) float32 FEATURES, label)`, the label being its continent.
+    """A country in a year: `((4,) float32, label)`: `sources.FEATURES`, and its continent.
 
-    Each feature is scaled to mean 0 and deviation 1 over the table.
+    Each feature is scaled to mean 0 and deviation 1 over the table. Raises DatasetError where plotly is not installed.
     """
 
     def __init__(self, *, dials: Dials) -> None:
-        features, continents = zip(*_rows(table_path()), strict=True)
+        features, continents = table_rows(table_path())
         columns = np.array(features, np.float64)
         self.features = ((columns - columns.mean(0)) / columns.std(0)).astype(np.float32)
         self.classes = sorted(set(continents))
@@ -59,10 +40,3 @@ class Gapminder(Dataset[tuple[Tensor, int]]):
         with stage("transform"):
             self.dials.burn()
         return row, self.labels[index]
-
-
-def _rows(path: Path) -> Iterator[tuple[tuple[float, ...], str]]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            people, income = math.log10(float(row["pop"])), math.log10(float(row["gdpPercap"]))
-            yield (float(row["year"]), float(row["lifeExp"]), people, income), row["continent"]

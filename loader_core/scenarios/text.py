@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from loader_core.errors import DatasetError
 from loader_core.scenarios.dials import Dials
+from loader_core.scenarios.sources import topic_paragraphs
 from loader_core.trace.stage import stage
 
 VOCABULARY = 8192
@@ -79,20 +80,6 @@ class HelpTopics(Texts):
     def read(self, index: int) -> bytes:
         """The paragraph, encoded."""
         return self.paragraphs[index]
-
-
-def topic_paragraphs() -> tuple[list[bytes], list[int], list[str]]:
-    """`(paragraphs, labels, classes)` of `pydoc_data.topics`; how many there are depends on the Python."""
-    from pydoc_data.topics import topics
-
-    classes = sorted(topics)
-    paragraphs, labels = [], []
-    for label, topic in enumerate(classes):
-        for paragraph in re.split(r"\n\s*\n", topics[topic]):
-            if _TOKEN.search(paragraph):
-                paragraphs.append(paragraph.strip().encode())
-                labels.append(label)
-    return paragraphs, labels, classes
 
 
 class TextLines(Texts):

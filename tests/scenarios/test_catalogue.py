@@ -29,13 +29,14 @@ def own(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_entries_of_ours_come_first_and_are_written_in_both_languages() -> None:
+def test_the_entries_of_ours_come_first_and_are_written_in_both_languages(home: Path) -> None:
     entries = catalogue.entries()
     assert [entry.id for entry in entries] == ["photographs", "help", "gapminder"]
     for entry in entries:
         assert all((*entry.title, *entry.about))
         assert entry.title.es != entry.title.en
-    assert entries[0].samples == 792
+    assert [entry.samples for entry in entries] == [len(catalogue.build(entry.id).dataset) for entry in entries]
+    assert all(entry.nbytes for entry in entries)
     assert "11 photographs" in entries[0].about.en
 
 
@@ -72,6 +73,14 @@ def test_a_run_of_ours_does_not_search_the_users_folders(home: Path, tmp_path: P
     assert len(catalogue.build("photographs", roots=[missing]).dataset) == 792
     with pytest.raises(DatasetError, match=r"cannot read .*gone"):
         catalogue.build("anything else", roots=[missing])
+
+
+def test_what_is_not_there_yet_has_no_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADERSCOPE_HOME", str(tmp_path))
+    monkeypatch.setattr("loader_core.scenarios.sources.find_spec", lambda name: None)
+    sizes = {entry.id: (entry.samples, entry.nbytes) for entry in catalogue.entries()}
+    assert sizes["photographs"] == (792, None)
+    assert sizes["gapminder"] == (None, None)
 
 
 def test_too_many_arrays_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import torch
 from loader_core.errors import DatasetError
 from loader_core.scenarios.arrays import ArrayRows
 from loader_core.scenarios.dials import Dials
-from loader_core.scenarios.table import FEATURES, Gapminder
+from loader_core.scenarios.sources import FEATURES
+from loader_core.scenarios.table import Gapminder
 
 
 def test_the_table_has_rows_that_are_scaled_and_labelled() -> None:
@@ -37,7 +38,7 @@ def test_reading_the_table_does_not_import_plotly() -> None:
 
 
 def test_without_plotly_it_says_where_the_table_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loader_core.scenarios.table.find_spec", lambda name: None)
+    monkeypatch.setattr("loader_core.scenarios.sources.find_spec", lambda name: None)
     with pytest.raises(DatasetError, match="comes with the package plotly, which is not installed"):
         Gapminder(dials=Dials())
 
