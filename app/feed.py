@@ -2,7 +2,7 @@
 
 `FeedHub` has one `Feed` per watched run and one `Session` per websocket. A feed works once per tick, however many
 clients watch it, and only while one does: a worker thread reads what is new (`reading.py`), which goes into logs
-(`frames.py`) of bounded size; then the sessions are woken. A session takes from the logs what its client lacks and has
+(`logs.py`) of bounded size; then the sessions are woken. A session takes from the logs what its client lacks and has
 credit for, so a slow client costs a few integers and never a queue. Frames are encoded once for all clients that are at
 the same place.
 
@@ -24,19 +24,18 @@ from typing import Any, Protocol
 import numpy as np
 from starlette.websockets import WebSocket
 
-from app.frames import Portion, RollupLog, SpanLog, StepLog, Stream, encode_spans, encode_steps
+from app.logs import RollupLog, SpanLog, StepLog
 from app.memory import process_memory
 from app.problems import RequestError
 from app.reading import LiveReader, Reader, Reading, ReplayReader
 from app.session import Session
 from app.wire import (
-    MAX_FRAMES_IN_FLIGHT,
-    MAX_SPANS_PER_FRAME,
     AccessRole,
     Metrics,
     ProcessMemory,
     RunsChanged,
     RunSummary,
+    Series,
     Status,
     Subscribe,
 )
@@ -51,12 +50,6 @@ STATUS_S = 0.25
 """How often its numbers are told, at most."""
 MEMORY_S = 1.0
 """How often its processes are measured, at most."""
-
-MAX_ENCODED = 32
-"""Frames kept for other clients at the same place. Past it all are encoded again."""
-
-MAX_BACKLOG = MAX_FRAMES_IN_FLIGHT * MAX_SPANS_PER_FRAME
-"""Spans that a client may be behind: what all its credits can carry. A client farther behind skips to the newest."""
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +93,6 @@ class Feed:
         self._memory: list[ProcessMemory] = []
         self._memory_due_s = 0.0
         self._status_due_s = 0.0
-        self._encoded: dict[tuple[Stream, int, int], bytes] = {}
         self.problem: RequestError | TraceError | None = None
         """Why there is nothing (more) to be seen. The feed has ended."""
         self.summary: RunSummary | None = None
@@ -116,9 +108,16 @@ class Feed:
         self._status_messages: dict[bool, str] = {}
         self._forget()
 
+    @property
+    def streams(self) -> tuple[SpanLog, StepLog, StepLog, StepLog, RollupLog]:
+        """All logs; their order is that of a client's positions."""
+        return self.spans, self.ready, self.in_flight, self.loss, self.rollup
+
     def _forget(self) -> None:
         self.spans = SpanLog()
-        self.steps = {stream: StepLog() for stream in (Stream.READY, Stream.IN_FLIGHT, Stream.LOSS)}
+        self.ready = StepLog(Series.READY)
+        self.in_flight = StepLog(Series.IN_FLIGHT)
+        self.loss = StepLog(Series.LOSS)
         self.rollup = RollupLog()
         self.generation += 1
 
@@ -190,11 +189,10 @@ class Feed:
                 self._forget()
             self.resumable = reading.source is not None and self._recognise(reading.source)
         self.reading = reading
-        self._encoded.clear()
         self.spans.append(reading.rows, end=reading.end)
-        self.steps[Stream.READY].append(reading.ready)
-        self.steps[Stream.IN_FLIGHT].append(reading.in_flight)
-        self.steps[Stream.LOSS].append(reading.loss)
+        self.ready.append(reading.ready)
+        self.in_flight.append(reading.in_flight)
+        self.loss.append(reading.loss)
         self.rollup.update(reading.rollup)
 
     async def _measure(self, reading: Reading | None, now_s: float) -> None:
@@ -224,46 +222,6 @@ class Feed:
             self._status_messages[with_preview] = status.model_dump_json()
         return self._status_messages[with_preview]
 
-    # --- frames -------------------------------------------------------------------------------------------------------
-
-    def frame_after(self, stream: Stream, position: int, *, all_kept: bool) -> tuple[bytes, int] | None:
-        """A frame of what a client at `position` of a stream lacks, and its position then; None if it lacks nothing.
-
-        A client that is more than `MAX_BACKLOG` spans behind skips to the newest, unless it is to have `all_kept`. The
-        frame's `seq` is 0.
-        """
-        match stream:
-            case Stream.SPANS:
-                first = position if all_kept else max(position, self.spans.end - MAX_BACKLOG)
-                portion = self.spans.after(first, limit=MAX_SPANS_PER_FRAME)
-                portion = portion._replace(dropped=portion.dropped + first - position)
-            case Stream.ROLLUP:
-                portion = self.rollup.after(position)
-            case _:
-                portion = self.steps[stream].after(position)
-        if not len(portion.rows):
-            return None
-        return self._once(stream, position, portion), portion.position
-
-    def _once(self, stream: Stream, position: int, portion: Portion) -> bytes:
-        """The frame of that portion, encoded for the first client that is at this place."""
-        key = stream, position, portion.dropped
-        frame = self._encoded.get(key)
-        if frame is None:
-            if len(self._encoded) >= MAX_ENCODED:
-                self._encoded.clear()
-            frame = self._encoded[key] = self._encode(stream, portion)
-        return frame
-
-    def _encode(self, stream: Stream, portion: Portion) -> bytes:
-        match stream:
-            case Stream.SPANS:
-                return encode_spans(portion)
-            case Stream.ROLLUP:
-                return self.rollup.encode(portion)
-            case _:
-                return encode_steps(stream.value, portion)
-
 
 def status_of(summary: RunSummary, reading: Reading | None, memory: list[ProcessMemory]) -> Status:
     """The run's numbers as a message. Without a reading nothing was measured yet."""
@@ -282,9 +240,14 @@ def status_of(summary: RunSummary, reading: Reading | None, memory: list[Process
             "stages": reading.stages,
             "changes": reading.changes,
         }
-    truncated = summary.truncated or (reading.truncated if reading else "")
     return Status(
-        run=summary.id, state=summary.state, reason=summary.reason, truncated=truncated, memory=memory, **numbers
+        run=summary.id,
+        # The store looks once a second; that there is something to read says earlier that the run has begun.
+        state="running" if reading and summary.state == "starting" else summary.state,
+        reason=summary.reason,
+        truncated=reading.truncated if reading else summary.truncated,
+        memory=memory,
+        **numbers,
     )
 
 

@@ -24,6 +24,11 @@ ABORT = "loaderscope.abort"
 SEND_TIMEOUT_S = 3.0
 """A client that takes nothing for this long is dropped. Pings do not find it: they wait in the same queue."""
 
+ACK_COST = 0.1
+"""What an acknowledgement counts as a message: a client sends one for each frame, at most four of them unasked."""
+MAX_ACK_BYTES = 64
+"""A longer message is none."""
+
 CLOSED_TOO_FAST = 1008
 CLOSED_FULL = 1013
 
@@ -81,7 +86,7 @@ class BoundedSocket(WebSocket):
     async def receive(self) -> Message:
         """The next message; a disconnect after a client that sends too fast."""
         message = await super().receive()
-        if message["type"] == "websocket.receive" and not self._take_allowance():
+        if message["type"] == "websocket.receive" and not self._take_allowance(_cost(message)):
             await self.fail(
                 CLOSED_TOO_FAST,
                 "too_fast",
@@ -108,14 +113,14 @@ class BoundedSocket(WebSocket):
         except (WebSocketDisconnect, RuntimeError):  # RuntimeError: closed already
             return
 
-    def _take_allowance(self) -> bool:
+    def _take_allowance(self, cost: float) -> bool:
         settings, now = self._settings, time.monotonic()
         earned = (now - self._counted_at) * settings.messages_per_s
         self._allowance = min(settings.message_burst, self._allowance + earned)
         self._counted_at = now
-        if self._allowance < 1:
+        if self._allowance < cost:
             return False
-        self._allowance -= 1
+        self._allowance -= cost
         return True
 
     def _abort(self) -> None:
@@ -123,3 +128,8 @@ class BoundedSocket(WebSocket):
         abort: Callable[[], None] | None = state.get(ABORT)
         if abort is not None:
             abort()
+
+
+def _cost(message: Message) -> float:
+    text = message.get("text") or ""
+    return ACK_COST if len(text) <= MAX_ACK_BYTES and '"ack"' in text else 1.0

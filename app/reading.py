@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from app import wire
-from app.frames import KEPT_SPANS, Coarse, coarsen
+from app.frames import Coarse, coarsen
+from app.logs import KEPT_SPANS
 from loader_core.diagnose.metrics import MEASURED_KINDS, Totals, measure
 from loader_core.diagnose.queues import Steps
 from loader_core.diagnose.rows import Rows, by_end, of_kinds

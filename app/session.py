@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, assert_never
 from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocket
 
-from app.frames import Stream
 from app.problems import RequestError
 from app.wire import (
     MAX_FRAMES_IN_FLIGHT,
@@ -43,6 +42,9 @@ PREVIEW_NS = 5_000_000_000
 MAX_REPLIES = 16
 """Complaints to a client that wait to be sent. Past it the oldest are left out: the client does not read them."""
 
+SPANS, STREAMS = 0, 5
+"""Place of the spans in `Feed.streams`, and their number."""
+
 _CLIENT_MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
 
 
@@ -61,10 +63,10 @@ class Session:
         self._switching = False
         self._feed: Feed | None = None
         self._generation = 0
-        self._positions: dict[Stream, int] = {}
+        self._positions = [0] * STREAMS
+        self._turn = 0
         self._snapshot_end = 0
         """Position up to which the client gets all spans that are kept, however many it is behind."""
-        self._turns = deque(Stream)
         self._status_number = 0
         self._preview_number = 0
         self._seq = 0
@@ -201,8 +203,7 @@ class Session:
             and 0 < cursor <= feed.spans.end
         )
         self._generation = feed.generation
-        self._positions = dict.fromkeys(Stream, 0)
-        self._positions[Stream.SPANS] = cursor if resumed else 0
+        self._positions = [cursor if resumed else 0] + [0] * (STREAMS - 1)
         self._snapshot_end = 0 if resumed else feed.spans.end
         self._status_number = 0
         reading = feed.reading
@@ -212,7 +213,7 @@ class Session:
             stages=reading.stages if reading else [],
             classes=reading.classes if reading else [],
             changes=reading.changes if reading else [],
-            cursor=self._positions[Stream.SPANS],
+            cursor=self._positions[SPANS],
             resumed=resumed,
         ).model_dump_json()
 
@@ -231,14 +232,14 @@ class Session:
         """The next frame, the streams taking turns, if the client has credit for one."""
         if not self._visible or len(self._unacknowledged) >= MAX_FRAMES_IN_FLIGHT:
             return None
-        for _ in Stream:
-            stream = self._turns[0]
-            self._turns.rotate(-1)
-            position = self._positions[stream]
-            found = feed.frame_after(stream, position, all_kept=position < self._snapshot_end)
+        streams = feed.streams
+        for _ in streams:
+            turn, self._turn = self._turn, (self._turn + 1) % len(streams)
+            position = self._positions[turn]
+            found = streams[turn].frame_after(position, all_kept=turn == SPANS and position < self._snapshot_end)
             if found is not None:
-                frame, self._positions[stream] = found
+                self._positions[turn] = found.position
                 self._seq = (self._seq + 1) & 0xFFFF_FFFF
                 self._unacknowledged.append(self._seq)
-                return with_seq(frame, self._seq)
+                return with_seq(found.frame, self._seq)
         return None
