@@ -1,0 +1,94 @@
+/** The run in charts that Python made: asked for at most every two seconds, and only while they are in sight. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { getFigures, type Figures } from "../api";
+import { t } from "../i18n";
+import { isDark, language } from "../store/preferences";
+import { isLive, openRunId } from "../store/run";
+import { CONFIG, loadPlotly, type Figure } from "./plotly";
+
+const ASK_EVERY_MS = 2_000;
+
+/** The newest figures of the open run while `visible`; null: not yet, an Error: they could not be had. */
+function useFigures(visible: boolean) {
+  const figures = useSignal<Figures | Error | null>(null);
+  const [run, lang, dark, live] = [openRunId.value, language.value, isDark.value, isLive.value];
+  useEffect(() => {
+    if (!visible || run === "") return;
+    let over = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async () => {
+      try {
+        const next = document.hidden ? null : await getFigures(run, lang, dark ? "dark" : "light");
+        if (!over && next) figures.value = next;
+      } catch (error) {
+        if (!over && figures.peek() === null) figures.value = error as Error;
+      }
+      if (!over && live) timer = setTimeout(() => void ask(), ASK_EVERY_MS);
+    };
+    void ask();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [visible, run, lang, dark, live]);
+  return figures;
+}
+
+export function Charts() {
+  const root = useRef<HTMLElement>(null);
+  const visible = useSignal(false);
+  useEffect(() => {
+    const observer = new IntersectionObserver(([entry]) => (visible.value = entry?.isIntersecting ?? false));
+    if (root.current) observer.observe(root.current);
+    return () => observer.disconnect();
+  }, []);
+  const figures = useFigures(visible.value).value;
+  return (
+    <section class="pane charts" ref={root} aria-label={t("charts.title")}>
+      <div class="pane-head">
+        <h2>{t("charts.title")}</h2>
+      </div>
+      {figures instanceof Error && <p class="chart quiet">{t("charts.failed")}</p>}
+      {figures === null && <p class="chart quiet">{t("charts.loading")}</p>}
+      {figures !== null && !(figures instanceof Error) && (
+        <div class="charts-grid">
+          {Object.entries(figures).map(([name, figure]) => (
+            <Chart key={name} figure={figure} />
+          ))}
+        </div>
+      )}
+    </section>
+  );
+}
+
+let revision = 0;
+
+function Chart({ figure }: { readonly figure: Figure }) {
+  const box = useRef<HTMLDivElement>(null);
+  const failed = useSignal(false);
+  useEffect(() => {
+    let over = false;
+    loadPlotly()
+      .then((plotly) =>
+        requestAnimationFrame(() => {
+          if (over || !box.current) return;
+          revision += 1;
+          // uirevision: a zoom survives new data. datarevision: plotly sees only that a new number came.
+          const layout = { ...figure.layout, autosize: true, uirevision: "kept", datarevision: revision };
+          void plotly.react(box.current, figure.data, layout, CONFIG);
+        }),
+      )
+      .catch(() => (failed.value = true));
+    return () => {
+      over = true;
+    };
+  }, [figure]);
+  useEffect(() => {
+    const drawn = box.current;
+    return () => {
+      if (drawn) window.Plotly?.purge(drawn);
+    };
+  }, []);
+  return <div class="chart">{failed.value ? <p class="quiet">{t("charts.failed")}</p> : <div ref={box} class="plot" />}</div>;
+}

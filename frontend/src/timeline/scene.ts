@@ -1,0 +1,166 @@
+/** The timeline's picture: reads the stores and draws all canvases on one time axis, in one go. */
+import { effect, signal } from "@preact/signals";
+import { t, tOr } from "../i18n";
+import { number } from "../i18n/format";
+import { contrastRevision, isDark, language } from "../store/preferences";
+import { gaps, inFlight, newestNs, ready, revision, rollup, shown, kinds } from "../store/recording";
+import { changes, lanes } from "../store/run";
+import { selectedBatch, selectedSlot } from "../store/selection";
+import { loading } from "../store/past";
+import { spanNs, startNs } from "../store/window";
+import { NO_BATCH } from "../wire";
+import { changeText } from "./change-text";
+import { DrawList, build } from "./draw-list";
+import { forget, invalidate } from "./frames";
+import { paintLanes } from "./lanes-painter";
+import { layOut, type Layout } from "./layout";
+import { paintBefore, paintEdge, paintGaps, paintGrid, paintMarks, paintMissing, paintRuler } from "./overlay-painter";
+import { readPalette, type Palette } from "./palette";
+import { Level } from "./paints";
+import { paintOverview, paintQueue, paintThroughput, peakThroughput } from "./strips-painter";
+import { prepare, type Surface } from "./surface";
+import { TimeScale, ticks } from "./time-scale";
+
+export interface Canvases {
+  readonly overview: HTMLCanvasElement;
+  readonly ruler: HTMLCanvasElement;
+  readonly lanes: HTMLCanvasElement;
+  readonly queue: HTMLCanvasElement;
+  readonly throughput: HTMLCanvasElement;
+}
+
+const TICK_LABEL_PX = 96;
+const CHARACTER_PX = 6.2;
+
+/** The layout of the newest picture: labels beside the canvas follow it. */
+export const layout = signal<Layout>({ rows: [], height: 0 });
+/** Height that the lanes may take without scrolling. */
+export const availablePx = signal(300);
+/** Width of the time axis. */
+export const axisPx = signal(800);
+/** The scale of the newest picture, for whoever turns a pointer into a time. */
+export const scale = signal(new TimeScale(0, 4e9, 800));
+
+export class Scene {
+  private readonly list = new DrawList();
+  private readonly stop: () => void;
+  private palette: Palette;
+
+  constructor(private readonly canvases: Canvases) {
+    this.palette = readPalette(document.documentElement);
+    const repaint = effect(() => {
+      void [isDark.value, contrastRevision.value];
+      // The style of the new theme is in force only after the document took it.
+      queueMicrotask(() => {
+        this.palette = readPalette(document.documentElement);
+        invalidate(this.draw);
+      });
+    });
+    const redraw = effect(() => {
+      void [shown.value, revision.value, newestNs.value, startNs.value, spanNs.value, lanes.value, changes.value, language.value];
+      void [selectedBatch.value, selectedSlot.value, loading.value, availablePx.value, axisPx.value];
+      invalidate(this.draw);
+    });
+    this.stop = () => {
+      repaint();
+      redraw();
+      forget(this.draw);
+    };
+  }
+
+  close(): void {
+    this.stop();
+  }
+
+  /** All canvases as one picture, for an export. */
+  snapshot(): { readonly canvases: Canvases; readonly palette: Palette } {
+    this.draw();
+    return { canvases: this.canvases, palette: this.palette };
+  }
+
+  private readonly draw = (): void => {
+    const next = layOut(lanes.value, (lane) => shown.value.hasLevel(lane, Level.PART) || shown.value.hasLevel(lane, Level.STAGE), availablePx.value);
+    if (next.height !== layout.value.height || next.rows.length !== layout.value.rows.length) {
+      // The canvas takes its new height from the layout; it is right before it is drawn on.
+      layout.value = next;
+      this.canvases.lanes.style.height = `${next.height}px`;
+    } else {
+      layout.value = next;
+    }
+    const axis = new TimeScale(startNs.value, spanNs.value, this.canvases.ruler.clientWidth || axisPx.value);
+    scale.value = axis;
+    const ruled = ticks(axis, TICK_LABEL_PX);
+    const peak = peakThroughput(rollup);
+    this.on(this.canvases.ruler, (surface) => paintRuler(surface, this.palette, axis, ruled.ticks, ruled.stepNs));
+    this.on(this.canvases.lanes, (surface) => this.drawLanes(surface, axis, next, ruled.ticks));
+    this.on(this.canvases.queue, (surface) => {
+      this.ground(surface, axis, ruled.ticks);
+      paintQueue(surface, this.palette, axis, ready, inFlight, newestNs.value);
+      this.over(surface, axis, false);
+    });
+    this.on(this.canvases.throughput, (surface) => {
+      this.ground(surface, axis, ruled.ticks);
+      paintThroughput(surface, this.palette, axis, rollup, peak);
+      this.over(surface, axis, false);
+    });
+    this.on(this.canvases.overview, (surface) => {
+      const whole = paintOverview(surface, this.palette, rollup, newestNs.value, peak);
+      paintMarks(surface, this.palette, whole, this.marks(), false);
+    });
+  };
+
+  private drawLanes(surface: Surface, axis: TimeScale, next: Layout, ruled: readonly { ns: number; major: boolean }[]): void {
+    this.ground(surface, axis, ruled);
+    build(this.list, shown.value, next, axis, surface.ratio);
+    paintLanes(surface, {
+      list: this.list,
+      store: shown.value,
+      layout: next,
+      scale: axis,
+      palette: this.palette,
+      label: labelOf,
+      journey: journey(),
+      cursor: selectedSlot.value,
+    });
+    if (shown.value.heldFromNs > 0) paintMissing(surface, this.palette, axis, 0, shown.value.heldFromNs, t(loading.value ? "timeline.loading" : "timeline.only_totals"));
+    paintGaps(surface, this.palette, axis, gaps.all, (gap) => t("timeline.not_received", { count: number(gap.spans) }));
+    this.over(surface, axis, true);
+  }
+
+  private ground(surface: Surface, axis: TimeScale, ruled: readonly { ns: number; major: boolean }[]): void {
+    paintBefore(surface, this.palette, axis);
+    paintEdge(surface, this.palette, axis, newestNs.value);
+    paintGrid(surface, this.palette, axis, ruled);
+  }
+
+  private over(surface: Surface, axis: TimeScale, withText: boolean): void {
+    paintMarks(surface, this.palette, axis, this.marks(), withText);
+  }
+
+  private marks() {
+    return changes.value.map((change) => ({ ns: change.at_ns, text: changeText(change) }));
+  }
+
+  private on(canvas: HTMLCanvasElement, paint: (surface: Surface) => void): void {
+    const surface = prepare(canvas);
+    if (surface) paint(surface);
+  }
+}
+
+function journey(): readonly number[] {
+  const id = selectedBatch.value;
+  return id ? shown.value.ofBatch(id.epoch, id.batch) : [];
+}
+
+/** The words on a span: its batch, and its kind's name if there is room. */
+function labelOf(slot: number, widthPx: number): string {
+  const room = Math.floor((widthPx - 9) / CHARACTER_PX);
+  const batch = shown.value.batch[slot]!;
+  const short = batch === NO_BATCH ? "" : String(batch);
+  const info = kinds.get(shown.value.kind[slot]!);
+  const name = info ? tOr(`kind.${info.name}.name`, info.name) : "";
+  if (info?.nature === "wait") return name.length <= room ? name : "";
+  const long = short === "" ? name : `${name} ${short}`;
+  if (long.length <= room) return long;
+  return short.length <= room ? short : "";
+}

@@ -1,0 +1,154 @@
+/** What was in a batch: thumbnails, texts, and each tensor with its shape, type and range. */
+import { useEffect } from "preact/hooks";
+import { sheetUrl } from "../../api";
+import { t, tOr } from "../../i18n";
+import { number, significant } from "../../i18n/format";
+import { Icon } from "../../parts/icon";
+import { wantPreview } from "../../store/live";
+import { classes, isLive, openRunId, pinnedPreview, previews } from "../../store/run";
+import { selectBatch, selectedBatch } from "../../store/selection";
+import { frozen } from "../../store/window";
+import type { Preview, TensorInfo } from "../../wire";
+
+/** The server makes previews for a few seconds after each wish. */
+const WISH_EVERY_MS = 2_000;
+
+export function BatchContents() {
+  const live = isLive.value && !frozen.value;
+  useEffect(() => {
+    if (!live) return;
+    const wish = () => document.hidden || wantPreview();
+    wish();
+    const timer = setInterval(wish, WISH_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [live, openRunId.value]);
+  const list = previews.value;
+  const wanted = previewOfSelection() ?? list.find(({ number: each }) => each === pinnedPreview.value) ?? list.at(-1);
+  return (
+    <section aria-label={t("batch.title")}>
+      <div class="pane-head">
+        <h2>{t("batch.title")}</h2>
+        {wanted && <Position preview={wanted} />}
+      </div>
+      <div class="batch-body">{wanted ? <Contents preview={wanted} /> : <p class="hint">{t(live ? "batch.coming" : "batch.none")}</p>}</div>
+    </section>
+  );
+}
+
+function previewOfSelection(): Preview | undefined {
+  const id = selectedBatch.value;
+  return id ? previews.value.find(({ batch, epoch }) => batch === id.batch && epoch === id.epoch) : undefined;
+}
+
+function Position({ preview }: { readonly preview: Preview }) {
+  const list = previews.value;
+  const index = list.indexOf(preview);
+  const go = (to: number) => (pinnedPreview.value = to >= list.length - 1 ? 0 : list[to]!.number);
+  return (
+    <>
+      <button type="button" class="button bare compact" onClick={() => selectBatch({ epoch: preview.epoch, batch: preview.batch })}>
+        {t("batch.position", { batch: number(preview.batch), epoch: number(preview.epoch), count: number(preview.indices_total) })}
+      </button>
+      <span class="end">
+        <button type="button" class="button bare compact icon" disabled={index <= 0} aria-label={t("batch.earlier")} title={t("batch.earlier")} onClick={() => go(index - 1)}>
+          <Icon name="left" />
+        </button>
+        <button type="button" class="button bare compact icon" disabled={index >= list.length - 1} aria-label={t("batch.later")} title={t("batch.later")} onClick={() => go(index + 1)}>
+          <Icon name="right" />
+        </button>
+      </span>
+    </>
+  );
+}
+
+function Contents({ preview }: { readonly preview: Preview }) {
+  return (
+    <>
+      {preview.sheet && <Thumbnails preview={preview} />}
+      {preview.texts.length > 0 && <Texts preview={preview} />}
+      {preview.sheet && preview.indices_total > preview.tiles && (
+        <p class="small quiet">{t("batch.more", { shown: number(preview.tiles), count: number(preview.indices_total) })}</p>
+      )}
+      <Leaves leaves={preview.leaves} />
+    </>
+  );
+}
+
+function Thumbnails({ preview }: { readonly preview: Preview }) {
+  const { columns, tiles } = preview;
+  const rows = Math.ceil(tiles / columns);
+  const sheet = `url("${sheetUrl(openRunId.value, preview.number)}")`;
+  const place = (index: number, count: number) => (count > 1 ? (index / (count - 1)) * 100 : 0);
+  return (
+    <div class="thumbs">
+      {Array.from({ length: tiles }, (_, tile) => (
+        <figure key={tile} class="thumb">
+          <div
+            class="picture"
+            style={{
+              backgroundImage: sheet,
+              backgroundSize: `${columns * 100}% ${rows * 100}%`,
+              backgroundPosition: `${place(tile % columns, columns)}% ${place(Math.floor(tile / columns), rows)}%`,
+            }}
+          />
+          <figcaption>
+            <span title={preview.labels[tile] ?? ""}>{preview.labels[tile] ?? ""}</span>
+            <span class="quiet">{preview.indices[tile] === undefined ? "" : `#${preview.indices[tile]}`}</span>
+          </figcaption>
+        </figure>
+      ))}
+    </div>
+  );
+}
+
+function Texts({ preview }: { readonly preview: Preview }) {
+  return (
+    <ul class="texts">
+      {preview.texts.map((text, index) => (
+        <li key={index}>
+          <span class="quiet small">
+            {preview.labels[index] ?? ""} {preview.indices[index] === undefined ? "" : `#${preview.indices[index]}`}
+          </span>
+          <p>{text}</p>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Leaves({ leaves }: { readonly leaves: readonly TensorInfo[] }) {
+  if (leaves.length === 0) return null;
+  return (
+    <div class="table-scroll leaves">
+      <table>
+        <thead>
+          <tr>
+            <th>{t("leaf.path")}</th>
+            <th>{t("leaf.kind")}</th>
+            <th>{t("leaf.dtype")}</th>
+            <th>{t("leaf.shape")}</th>
+            <th class="n">{t("leaf.min")}</th>
+            <th class="n">{t("leaf.mean")}</th>
+            <th class="n">{t("leaf.max")}</th>
+            <th>{t("leaf.sample")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {leaves.map((leaf) => (
+            <tr key={leaf.path}>
+              <td class="mono">{leaf.path || "batch"}</td>
+              <td>{tOr(`leaf.kind.${leaf.kind}`, leaf.kind)}</td>
+              <td class="mono">{leaf.dtype}</td>
+              <td class="mono">({leaf.shape.join(", ")})</td>
+              <td class="n">{significant(leaf.minimum)}</td>
+              <td class="n">{significant(leaf.mean)}</td>
+              <td class="n">{significant(leaf.maximum)}</td>
+              <td class="mono quiet">{leaf.sample.slice(0, 48)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {classes.value.length > 0 && <p class="small quiet">{t("batch.classes", { count: classes.value.length })}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,90 @@
+/** The numbers that matter, large, in tabular figures and in boxes of fixed width: they never jump. */
+import type { ComponentChildren } from "preact";
+import { t } from "../../i18n";
+import { bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
+import { Sparkline } from "../../parts/sparkline";
+import { status, trend } from "../../store/run";
+import { loss, revision } from "../../store/recording";
+import type { Metrics } from "../../wire";
+
+export function Numbers() {
+  const now = status.value?.recent ?? null;
+  const total = status.value?.total ?? null;
+  // A recording has no "recent": its numbers are those of the whole run.
+  const shown = status.value?.state === "running" || status.value?.state === "paused" ? now : total;
+  const curve = (pick: (metrics: Metrics) => number | null) => trend.value.map(pick);
+  return (
+    <dl class="numbers pane" aria-label={t("numbers.title")}>
+      <Tile name={t("numbers.samples")} value={{ value: significant(shown?.samples_per_s), unit: "/s" }}>
+        <Sparkline values={curve((metrics) => metrics.samples_per_s)} />
+      </Tile>
+      <Tile name={t("numbers.batches")} value={{ value: significant(shown?.batches_per_s), unit: "/s" }}>
+        <Sparkline values={curve((metrics) => metrics.batches_per_s)} />
+      </Tile>
+      <Tile name={t("numbers.bytes")} value={perSecond(bytes(shown?.bytes_per_s))}>
+        <Sparkline values={curve((metrics) => metrics.bytes_per_s)} />
+      </Tile>
+      <Tile name={t("numbers.wait")} value={share(shown?.wait_share)} title={t("numbers.wait_about")}>
+        <Sparkline values={curve((metrics) => metrics.wait_share)} />
+      </Tile>
+      <Tile name={t("numbers.flight")} value={{ value: number(shown?.in_flight), unit: t("numbers.ready", { count: number(shown?.ready) }) }}>
+        <Sparkline values={curve((metrics) => metrics.in_flight)} />
+      </Tile>
+      <Tile name={t("numbers.first")} value={duration(total?.first_batch_ns)}>
+        <p class="note">{t("numbers.counted", { batches: number(total?.batches) })}</p>
+      </Tile>
+      <MemoryTile />
+      <Tile name={t("numbers.loss")} value={{ value: lossText(shown?.loss), unit: epochText(shown) }}>
+        <Sparkline values={lossCurve()} tight />
+      </Tile>
+    </dl>
+  );
+}
+
+function MemoryTile() {
+  const memory = status.value?.memory ?? [];
+  // Shared pages are counted once where the system tells (PSS); the sum of RSS counts them in each process.
+  const exact = memory.length > 0 && memory.every(({ pss_bytes }) => pss_bytes !== null);
+  const sum = memory.reduce((total, each) => total + (exact ? each.pss_bytes! : each.rss_bytes), 0);
+  const details = memory.map((each) => `${each.label}: ${joined(bytes(each.pss_bytes ?? each.rss_bytes))}`).join(" · ");
+  return (
+    <Tile name={t("numbers.memory")} value={bytes(memory.length > 0 ? sum : null)} title={details}>
+      <p class="note">{memory.length === 0 ? "" : t(exact ? "numbers.memory_pss" : "numbers.memory_rss", { count: memory.length })}</p>
+    </Tile>
+  );
+}
+
+interface TileProps {
+  readonly name: string;
+  readonly value: Quantity;
+  readonly title?: string;
+  readonly children: ComponentChildren;
+}
+
+function Tile({ name, value, title, children }: TileProps) {
+  return (
+    <div class="number" title={title ?? name}>
+      <dt>{name}</dt>
+      <dd>
+        <span class="value">{value.value}</span>
+        <span class="unit">{value.unit}</span>
+      </dd>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+const perSecond = ({ value, unit }: Quantity): Quantity => ({ value, unit: `${unit}/s` });
+const lossText = (value: number | null | undefined) => number(value, value !== null && value !== undefined && Math.abs(value) >= 10 ? 2 : 3);
+const epochText = (metrics: Metrics | null | undefined) => (metrics?.epoch == null ? "" : t("numbers.epoch", { epoch: metrics.epoch }));
+
+const LOSS_POINTS = 100;
+
+/** The loss over the whole run held, thinned to what a small curve can show. */
+function lossCurve(): number[] {
+  void revision.value;
+  const step = Math.max(1, Math.floor(loss.size / LOSS_POINTS));
+  const points: number[] = [];
+  for (let index = 0; index < loss.size; index += step) points.push(loss.valueAt(index));
+  return points;
+}

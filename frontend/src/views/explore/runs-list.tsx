@@ -1,0 +1,91 @@
+/** Earlier runs: open, play again, delete (with time to undo). */
+import { useSignal } from "@preact/signals";
+import { t, tCount, tOr } from "../../i18n";
+import { bytes, date, duration, joined, number } from "../../i18n/format";
+import { Icon } from "../../parts/icon";
+import { leaving, open, playAgain, remove } from "../../store/actions";
+import { openRunId, runs, runsKnown } from "../../store/run";
+import { mayOperate } from "../../store/session";
+import type { RunState, RunSummary } from "../../wire";
+
+const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5] as const;
+
+export function RunsList() {
+  const speed = useSignal(1);
+  const shown = runs.value.filter(({ id }) => !leaving.value.has(id));
+  if (!runsKnown.value) return <p class="group quiet">{t("runs.loading")}</p>;
+  if (shown.length === 0) return <p class="group quiet">{t("runs.none")}</p>;
+  return (
+    <>
+      <label class="group control">
+        <span>{t("runs.speed")}</span>
+        <select class="field" value={String(speed.value)} onChange={(event) => (speed.value = Number(event.currentTarget.value))}>
+          {SPEEDS.map((each) => (
+            <option key={each} value={String(each)}>
+              {number(each, each < 1 ? 2 : 0)}×
+            </option>
+          ))}
+        </select>
+      </label>
+      <ul class="runs">
+        {shown.map((summary) => (
+          <OneRun key={summary.id} summary={summary} speed={speed.value} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+export function runName(summary: RunSummary): string {
+  return summary.name || summary.settings?.dataset || summary.id;
+}
+
+function OneRun({ summary, speed }: { readonly summary: RunSummary; readonly speed: number }) {
+  const name = runName(summary);
+  return (
+    <li class={summary.id === openRunId.value ? "open" : ""}>
+      <button type="button" class="run-title" aria-current={summary.id === openRunId.value} onClick={() => open(summary.id)}>
+        <span class="name">{name}</span>
+        <StateChip state={summary.state} />
+      </button>
+      <p class="run-facts">
+        {date(summary.started_unix_ns)} · {joined(duration(summary.duration_ns))} · {tCount("runs.batches", summary.batches, number(summary.batches))} ·{" "}
+        {joined(bytes(summary.bytes_on_disk))}
+      </p>
+      {summary.settings && (
+        <p class="run-facts mono">
+          {summary.settings.engine === "torch" ? "torch " : ""}batch_size={summary.settings.batch_size} num_workers={summary.settings.num_workers}
+        </p>
+      )}
+      {(summary.reason || summary.truncated) && <p class="run-facts">{summary.reason || summary.truncated}</p>}
+      {!summary.live && (
+        <div class="run-actions">
+          <button type="button" class="button bare compact" onClick={() => playAgain(summary.id, 0, speed)}>
+            <Icon name="play" />
+            {t("runs.play")}
+          </button>
+          {mayOperate.value && (
+            <button type="button" class="button bare compact" aria-label={t("runs.delete_named", { name })} onClick={() => remove(summary.id)}>
+              <Icon name="trash" />
+              {t("runs.delete")}
+            </button>
+          )}
+        </div>
+      )}
+    </li>
+  );
+}
+
+const TONE: Readonly<Record<RunState, string>> = {
+  starting: "live",
+  running: "live",
+  paused: "notice",
+  finished: "",
+  stopped: "",
+  failed: "problem",
+  interrupted: "notice",
+};
+
+export function StateChip({ state }: { readonly state: RunState }) {
+  return <span class={`chip ${TONE[state]}`}>{tOr(`state.${state}`, state)}</span>;
+}
