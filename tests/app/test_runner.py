@@ -190,6 +190,15 @@ def test_a_viewer_stops_it(tmp_path: Path, workers: int) -> None:
         assert (run.result().run.state, run.result().run.reason) == ("stopped", "")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_viewer_stops_it_in_the_middle_of_a_slow_batch(tmp_path: Path, workers: int) -> None:
+    with running(tmp_path / "run", **TINY, num_workers=workers, dials=Dials(storage_latency_ms=10_000)) as run:
+        run.until(lambda: len(run.rows(Kind.DISPATCH)) > 0)
+        run.control.stop = True
+        assert run.end() == (0, "")
+        assert run.result().run.state == "stopped"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_signal_stops_it_while_it_waits_for_a_batch(tmp_path: Path, number: signal.Signals, workers: int) -> None:
