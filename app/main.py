@@ -50,7 +50,6 @@ def create_app(settings: Settings, *, imported: Sequence[Path] = ()) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # its scripts come from elsewhere, which the page's CSP rightly refuses
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
     )
     app.state.tokens = tokens
     app.state.figures = FigureShelf()

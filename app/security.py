@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import RequestError, to_problem
@@ -143,7 +144,7 @@ class Guard:
             await refuse(scope, guarded, refusal)
             return
         scope.setdefault("state", {})["role"] = role
-        await self._app(scope, receive, guarded)
+        await self._app(scope, self._bounded(receive), guarded)
 
     def _admit(self, scope: Scope) -> AccessRole | None:
         """The caller's role; None for what is public. Raises RequestError."""
@@ -157,7 +158,7 @@ class Guard:
                 status=401,
                 code="token_missing",
             )
-        if role == "viewer" and not _is_safe(scope) and scope["path"] != SESSION_PATH:
+        if role == "viewer" and not (_is_safe(scope) or scope["type"] == "websocket" or scope["path"] == SESSION_PATH):
             raise RequestError(
                 "the view token lets you look, not start, stop or change anything", status=403, code="view_only"
             )
@@ -212,8 +213,23 @@ class Guard:
         if not allowed:
             raise RequestError("a page of another site asked for this", status=403, code="origin_refused")
 
+    def _bounded(self, receive: Receive) -> Receive:
+        """`receive` that counts a body sent without its length, in pieces. FastAPI lets an HTTPException through."""
+        received_bytes = 0
+
+        async def bounded() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            if message["type"] == "http.request":
+                received_bytes += len(message.get("body", b""))
+                if received_bytes > self._max_body_bytes:
+                    raise HTTPException(413)
+            return message
+
+        return bounded
+
     def _check_length(self, headers: Headers) -> None:
-        """Refuses by the announced length; FastAPI's own limit counts what is sent without one."""
+        """Refuses by the announced length, before anything is read."""
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max_body_bytes:
             raise RequestError(
