@@ -266,8 +266,9 @@ class SegmentReader:
             while (piece := _published(handle, self.read, header.capacity)).size:
                 pieces.append(piece)
                 self._took(piece)
+            # A mirror that is still being written is short, although its header may say already that it is sealed.
+            self.complete = header.sealed and os.fstat(handle).st_size >= header.size_bytes
         self.header = header
-        self.complete = header.sealed
         return np.concatenate(pieces) if pieces else np.empty(0, EVENT_DTYPE)
 
     def _took(self, rows: Rows) -> None:
