@@ -6,14 +6,23 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Literal
 
 from app.runs import RunStore
-from loader_core.trace.trace import Trace
+from loader_core.diagnose.queues import QueueCount
+from loader_core.diagnose.rows import Rows, of_kinds
+from loader_core.trace.event import Kind
 
 LIFE_S = 0.5
 """How long the figures of a live run are given out before they are made anew."""
 MAX_KEPT = 16
 """Sets of figures kept; the one unused for longest is dropped."""
+
+DRAWN_KINDS = frozenset({Kind.DISPATCH, Kind.SEND, Kind.WAIT_BATCH})
+"""What the queue and the waits are counted from. The throughput comes from the roll-up."""
+
+Lang = Literal["es", "en"]
+Theme = Literal["light", "dark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +31,45 @@ class _Made:
     at_s: float
     final: bool
 
+    @property
+    def fresh(self) -> bool:
+        return self.final or time.monotonic() - self.at_s < LIFE_S
+
 
 class FigureShelf:
-    """Figures as JSON by run, language and theme. Any worker thread may ask."""
+    """Figures as JSON by run, language and theme. Any worker thread may ask; one at a time makes new ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[str, str, str], _Made] = OrderedDict()
+        self._made: OrderedDict[tuple[str, Lang, Theme], _Made] = OrderedDict()
 
-    def figures(self, store: RunStore, run_id: str, *, lang: str, theme: str) -> bytes:
+    def figures(self, store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
         """`{"throughput": ..., "queue": ..., "waits": ...}`. Raises NotFoundError, TraceError."""
+        final = not store.summary(run_id).live
         key = run_id, lang, theme
-        with store.reading(run_id) as trace:  # one thread at a time makes the figures of a run
-            with self._lock:
-                kept = self._made.get(key)
-            if kept is not None and (kept.final or time.monotonic() - kept.at_s < LIFE_S):
-                return kept.json
-            live = store.summary(run_id).live
-            trace.refresh()
-            made = _Made(_make(trace, lang=lang, theme=theme), time.monotonic(), final=not live)
         with self._lock:
+            made = self._made.get(key)
+            if made is None or not made.fresh:
+                made = _Made(_make(store, run_id, lang=lang, theme=theme), time.monotonic(), final)
             self._made[key] = made
             self._made.move_to_end(key)
-            while len(self._made) > MAX_KEPT:
+            if len(self._made) > MAX_KEPT:
                 self._made.popitem(last=False)
         return made.json
 
 
-def _make(trace: Trace, *, lang: str, theme: str) -> bytes:
-    raise NotImplementedError
+def _make(store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
+    from loader_core.diagnose import figures  # plotly is loaded when somebody first looks
+
+    with store.reading(run_id) as trace:  # held while it is read and no longer: the live view waits for it
+        trace.refresh()
+        buckets: Rows = trace.rollup().copy()
+        rows = trace.window(0, trace.duration_ns, DRAWN_KINDS)
+    ready, in_flight = QueueCount().add(rows)
+    waited = of_kinds(rows, Kind.WAIT_BATCH)
+    drawn = {
+        "throughput": figures.throughput(buckets, lang=lang, theme=theme),
+        "queue": figures.queue(ready, in_flight, lang=lang, theme=theme),
+        "waits": figures.waits(waited["end"] - waited["start"], lang=lang, theme=theme),
+    }
+    return ("{" + ",".join(f'"{name}":{figure.to_json()}' for name, figure in drawn.items()) + "}").encode()
