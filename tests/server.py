@@ -62,7 +62,8 @@ class RunningServer:
                 continue
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the server did not answer within {READY_S:g} s:\n{self.output()}")
+            what = f"did not answer within {READY_S:g} s" if running else "ended before it answered"
+            raise AssertionError(f"the server {what}:\n{self.output()}")
 
     def _answers(self) -> bool:
         try:
@@ -125,6 +126,13 @@ class RunningServer:
             additional_headers=self.bearer,
             **options,
         )
+
+    def forget(self, run: str) -> None:
+        """Ends a run if it is not over, and deletes it."""
+        with self.client() as client:
+            answer = client.post(f"/runs/{run}/stop")
+        assert answer.is_success or answer.json()["code"] == "run_ended", answer.text
+        self.request("DELETE", f"/runs/{run}")
 
     def until(self, run: str, *states: str, timeout_s: float = 30.0) -> dict[str, Any]:
         """The run's summary as soon as it is in one of `states`."""

@@ -58,8 +58,7 @@ def test_programs_start_list_and_watch_runs(server: RunningServer, tmp_path: Pat
         assert run([sys.executable, "watch.py"], cwd=tmp_path, **here).split()[0] in ("SPANS", "SERIES", "ROLLUP")
         server.until(started["id"], "finished")
     finally:
-        server.request("POST", f"/runs/{started['id']}/stop")
-        server.request("DELETE", f"/runs/{started['id']}")
+        server.forget(started["id"])
 
 
 def test_the_api_is_described(server: RunningServer) -> None:

@@ -89,6 +89,9 @@ class Watched:
         return [complaint for complaint in self.complaints if not complaint.startswith(self.expected or ("\0",))]
 
 
+Complaints = list[tuple[Page, Watched]]
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without cookies or storage, in English and light."""
@@ -101,13 +104,13 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def watched() -> list[tuple[Page, Watched]]:
+def watched() -> Complaints:
     """The pages of this test with what they complain about."""
     return []
 
 
 @pytest.fixture(autouse=True)
-def no_complaints(watched: list[tuple[Page, Watched]], context: BrowserContext) -> Iterator[None]:
+def no_complaints(watched: Complaints, context: BrowserContext) -> Iterator[None]:
     """After the test: no page has reported an error, a CSP violation or a request elsewhere."""
     yield
     for page, complaints in watched:
@@ -126,7 +129,7 @@ class Enter(Protocol):
 
 
 @pytest.fixture
-def enter(context: BrowserContext, server: RunningServer, watched: list[tuple[Page, Watched]]) -> Enter:
+def enter(context: BrowserContext, server: RunningServer, watched: Complaints) -> Enter:
     """Opens pages: `enter(lang="es", theme="dark")`, on another server than the session's with `on=`."""
 
     def open_page(*, on: RunningServer = server, lang: str = "en", theme: str = "light") -> Dashboard:
@@ -144,7 +147,7 @@ def recorded(server: RunningServer) -> Iterator[str]:
     run = str(server.request("POST", "/runs", settings)["id"])
     server.until(run, "finished")
     yield run
-    server.request("DELETE", f"/runs/{run}")
+    server.forget(run)
 
 
 @pytest.fixture
@@ -154,5 +157,4 @@ def no_runs_after(server: RunningServer) -> Iterator[None]:
     yield
     for run in server.request("GET", "/runs"):
         if run["id"] not in before:
-            server.request("POST", f"/runs/{run['id']}/stop")
-            server.request("DELETE", f"/runs/{run['id']}")
+            server.forget(run["id"])

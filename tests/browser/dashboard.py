@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -39,7 +39,11 @@ class Dashboard:
         """Enter with the token, with this state in the address (`run`, `view`, `num_workers` ...)."""
         query = urlencode({"lang": self.lang, "theme": self.theme, **state})
         self.page.goto(f"{self.server.url}/?{query}#token={self.server.token}")
-        expect(self.page.get_by_text(self.text("link.open"), exact=True)).to_be_visible()
+        self.expect_connected()
+
+    def expect_connected(self, *, timeout_ms: float | None = None) -> None:
+        """Waits until the page says so; narrow pages say it with a dot alone."""
+        expect(self.page.locator(".link-state:not(.off)")).to_have_count(1, timeout=timeout_ms)
 
     def button(self, key: str, **values: object) -> Locator:
         """A button by its name."""
@@ -80,5 +84,5 @@ class Dashboard:
     @property
     def run_id(self) -> str:
         """The run that is open, from the address."""
-        self.page.wait_for_function("new URLSearchParams(location.search).get('run')")
-        return str(self.page.evaluate("new URLSearchParams(location.search).get('run')"))
+        expect(self.page).to_have_url(re.compile(r"[?&]run=[^&#]+"))  # the address follows a little later
+        return parse_qs(urlsplit(self.page.url).query)["run"][0]

@@ -59,8 +59,8 @@ def test_pause_scrub_and_go_on(enter: Enter, server: RunningServer) -> None:
     scrubber.evaluate("(input) => { input.value = 400; input.dispatchEvent(new Event('input', { bubbles: true })) }")
     follow = dashboard.page.get_by_role("button", name=dashboard.text("view.follow"), exact=True)
     expect(follow).to_have_attribute("aria-pressed", "false")
-    shown = dashboard.now.inner_text()
     dashboard.expect_drawn()
+    shown = dashboard.now.inner_text()
 
     dashboard.button("run.resume").click()
     expect(dashboard.chip("running")).to_be_visible()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Enter, Watched
+from tests.browser.conftest import Complaints, Enter
 from tests.server import RunningServer, running
 
 
@@ -35,9 +35,7 @@ def test_a_link_shows_the_same_run(enter: Enter, recorded: str) -> None:
     expect(dashboard.lane("lane.worker", number=1)).to_be_visible()
 
 
-def test_the_page_reconnects_when_the_server_is_back(
-    enter: Enter, tmp_path: Path, watched: list[tuple[object, Watched]]
-) -> None:
+def test_the_page_reconnects_when_the_server_is_back(enter: Enter, tmp_path: Path, watched: Complaints) -> None:
     with running(tmp_path / "home") as own:
         settings = {"name": "before", "num_workers": 0, "seconds": 1}
         run = own.request("POST", "/runs", settings)["id"]
@@ -51,12 +49,15 @@ def test_the_page_reconnects_when_the_server_is_back(
         expect(dashboard.page.locator(".banner")).to_be_visible()
         expect(dashboard.page.get_by_text(dashboard.text("link.lost"), exact=True)).to_be_visible()
         own.start()
-        expect(dashboard.page.get_by_text(dashboard.text("link.open"), exact=True)).to_be_visible(timeout=30_000)
+        dashboard.expect_connected(timeout_ms=30_000)
         expect(dashboard.page.locator(".banner")).to_be_hidden()
         dashboard.expect_drawn()
 
 
-def test_without_its_token_the_page_says_where_to_find_it(enter: Enter, server: RunningServer) -> None:
+def test_without_its_token_the_page_says_where_to_find_it(
+    enter: Enter, server: RunningServer, watched: Complaints
+) -> None:
     dashboard = enter()
+    watched[-1][1].expected = ("console: Failed to load resource: the server responded with a status of 401",)
     dashboard.page.goto(f"{server.url}/?lang=en")
     expect(dashboard.page.get_by_text(dashboard.text("door.no_token.title"))).to_be_visible()
