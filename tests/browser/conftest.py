@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.dashboard import Dashboard
 from tests.server import RunningServer
@@ -28,7 +37,9 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 45_000
+"""How long the page may take to show something: a run's process imports torch first, on a machine that may be busy."""
+TEST_TIMEOUT_S = 180
 
 WATCH_POLICY = """
 window.violations = [];
@@ -38,11 +49,12 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder are marked `browser`."""
+    """All tests of this folder are marked `browser` and given time."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
 def find_browser(playwright: Playwright) -> str | None:
@@ -99,6 +111,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         viewport={"width": 1440, "height": 900}, locale="en-GB", color_scheme="light", reduced_motion="reduce"
     ) as fresh:
         fresh.set_default_timeout(TIMEOUT_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
         fresh.add_init_script(WATCH_POLICY)
         yield fresh
 
