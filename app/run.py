@@ -107,9 +107,9 @@ class Run:
             self._problem = str(error)
             return
         first, self._header = self._header is None, header
+        self.started_unix_ns = header.started_unix_ns or self.started_unix_ns
         if not first or self.process is not None or self._launching:
             return
-        self.started_unix_ns = header.started_unix_ns or self.started_unix_ns
         if header.live and header.host.get("name") == socket.gethostname():
             self.process = ForeignProcess.find(
                 header.pid, started_unix_ns=self.started_unix_ns, ours=self.order is not None
