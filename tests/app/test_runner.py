@@ -171,6 +171,14 @@ def test_a_run_ends_when_its_time_is_over(tmp_path: Path) -> None:
         assert len(run.rows(Kind.LOSS)) == 0
 
 
+@pytest.mark.parametrize("engine", ["loaderscope", "torch"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_last_step_is_recorded_too(tmp_path: Path, engine: str, workers: int) -> None:
+    with running(tmp_path / "run", **TINY | {"seconds": 0.2}, engine=engine, num_workers=workers) as run:
+        assert run.end() == (0, "")
+        assert len(run.rows(Kind.STEP)) == len(run.rows(Kind.LOSS)) > 0
+
+
 def test_the_detail_is_what_the_settings_say(tmp_path: Path) -> None:
     with running(tmp_path / "run", **TINY, epochs=1, consumer="none", detail="batch") as run:
         run.end()
