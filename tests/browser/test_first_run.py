@@ -56,7 +56,7 @@ def test_pause_scrub_and_go_on(enter: Enter, server: RunningServer) -> None:
     dashboard.button("run.pause").click()
     expect(dashboard.chip("paused")).to_be_visible()
     scrubber = dashboard.page.get_by_role("slider", name=dashboard.text("timeline.scrub"), exact=True)
-    scrubber.evaluate("(input) => { input.value = 400; input.dispatchEvent(new Event('input', { bubbles: true })) }")
+    scrubber.evaluate("(input) => { input.value = 800; input.dispatchEvent(new Event('input', { bubbles: true })) }")
     follow = dashboard.page.get_by_role("button", name=dashboard.text("view.follow"), exact=True)
     expect(follow).to_have_attribute("aria-pressed", "false")
     dashboard.expect_drawn()
