@@ -178,7 +178,7 @@ class Feed:
                 return False
             raise
         self._take(reading)
-        await self._measure(reading if summary.live else None, now_s)
+        await self._measure(None if reading.over else reading, now_s)
         # The state may have changed while the thread read.
         self._tell(self._store.summary(self.run_id), now_s, at_once=reading.fresh or reading.over)
         return reading.over

@@ -146,6 +146,7 @@ class LiveReader(_Reader):
         """What was written since the last reading."""
         with self._open() as trace:
             trace.refresh()
+            live = live and trace.run.live  # a script may go on long after its run is over
             fresh = trace is not self._trace
             if fresh:
                 self._begin_anew()
@@ -182,6 +183,7 @@ class ReplayReader(_Reader):
         """What ended between the former `now` and the present one."""
         with self._open() as trace:
             trace.refresh()
+            live = live and trace.run.live
             first = self._began_ns is None
             now_ns = min(self._now_ns(), trace.duration_ns)
             rows = self._first_rows(trace, now_ns) if first else ended_between(trace, self._read_ns, now_ns)
