@@ -46,7 +46,7 @@ export function Header({ onHelp }: { readonly onHelp: () => void }) {
           <Icon name={THEME_ICON[theme.value]} />
         </button>
         {inside && (
-          <button type="button" class="button bare compact icon" title={`${t("help.title")} (?)`} aria-label={t("help.title")} onClick={onHelp}>
+          <button type="button" class="button bare compact icon help-button" title={`${t("help.title")} (?)`} aria-label={t("help.title")} onClick={onHelp}>
             <Icon name="help" />
           </button>
         )}

@@ -25,7 +25,7 @@ test("few spans become rectangles, grouped by paint, with a pixel of air", () =>
       { kind: Kind.WAIT_BATCH, start: 40, end: 42 },
     ]),
   ).toEqual({
-    solid: { waiting: [[0, 5, 9, 20], [40, 5, 2, 20]], step: [[10, 5, 29, 20]] },
+    solid: { waiting: [[0, 4, 9, 22], [40, 4, 2, 22]], step: [[10, 4, 29, 22]] },
     tint: {},
     raster: [],
     labels: [[10, 30]],
@@ -34,7 +34,7 @@ test("few spans become rectangles, grouped by paint, with a pixel of air", () =>
 });
 
 test("a span outside of the window is cut at its edge", () => {
-  expect(drawn([{ kind: Kind.STEP, start: 90, end: 5000 }])).toMatchObject({ solid: { step: [[90, 5, 11, 20]] } });
+  expect(drawn([{ kind: Kind.STEP, start: 90, end: 5000 }])).toMatchObject({ solid: { step: [[90, 4, 11, 22]] } });
 });
 
 test("samples are a tint below the stages", () => {

@@ -5,6 +5,7 @@ import { columnsOf } from "../src/timeline/columns";
 import { Gaps } from "../src/timeline/gaps";
 import { RollupStore } from "../src/timeline/rollup-store";
 import { SeriesStore } from "../src/timeline/series-store";
+import { channels, luminance } from "../src/timeline/palette";
 import { niceCeiling } from "../src/timeline/nice";
 import { TimeScale } from "../src/timeline/time-scale";
 
@@ -88,4 +89,10 @@ test("the scale of a strip ends at a round number", () => {
 
 test("a cell that looks like a formula is text", () => {
   expect(csv(["a", "b"], [["=1+1", 2], ['say "x"', -1]])).toBe("a,b\r\n'=1+1,2\r\n\"say \"\"x\"\"\",-1\r\n");
+});
+
+test("a colour is read in its long and its short form", () => {
+  expect(channels("#0072b2")).toEqual([0, 0x72, 0xb2]);
+  expect(channels("#ddd")).toEqual(channels("#dddddd"));
+  expect([luminance("#fff"), luminance("#000")]).toEqual([1, 0]);
 });

@@ -74,9 +74,7 @@ function Chart({ figure }: { readonly figure: Figure }) {
         requestAnimationFrame(() => {
           if (over || !box.current) return;
           revision += 1;
-          // uirevision: a zoom survives new data. datarevision: plotly sees only that a new number came.
-          const layout = { ...figure.layout, autosize: true, uirevision: "kept", datarevision: revision };
-          void plotly.react(box.current, figure.data, layout, CONFIG);
+          void plotly.react(box.current, figure.data, onThisPage(figure.layout, revision), CONFIG);
         }),
       )
       .catch(() => (failed.value = true));
@@ -90,5 +88,36 @@ function Chart({ figure }: { readonly figure: Figure }) {
       if (drawn) window.Plotly?.purge(drawn);
     };
   }, []);
-  return <div class="chart">{failed.value ? <p class="quiet">{t("charts.failed")}</p> : <div ref={box} class="plot" />}</div>;
+  return (
+    <figure class="chart">
+      <figcaption>{titleOf(figure.layout)}</figcaption>
+      {failed.value ? <p class="quiet">{t("charts.failed")}</p> : <div ref={box} class="plot" />}
+    </figure>
+  );
+}
+
+type Layout = Figure["layout"];
+
+/** A figure is made for reports too; here the page writes its title, and the legend stands below the axis. */
+function onThisPage(layout: Layout, datarevision: number): Layout {
+  const font = layout.font as object | undefined;
+  const legend = layout.legend as object | undefined;
+  return {
+    ...layout,
+    title: undefined,
+    autosize: true,
+    margin: { l: 52, r: 44, t: 8, b: 40 },
+    font: { ...font, family: "system-ui, sans-serif", size: 11 },
+    legend: { ...legend, orientation: "h", x: 0, y: -0.2, yanchor: "top", xanchor: "left" },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    // uirevision: a zoom survives new data. datarevision: plotly sees only that a new number came.
+    uirevision: "kept",
+    datarevision,
+  };
+}
+
+function titleOf(layout: Layout): string {
+  const title = layout.title as { readonly text?: string } | string | undefined;
+  return typeof title === "string" ? title : (title?.text ?? "");
 }

@@ -36,7 +36,7 @@ export function significant(value: number | null | undefined): string {
 }
 
 export function share(value: number | null | undefined): Quantity {
-  if (missing(value)) return { value: DASH, unit: "%" };
+  if (missing(value)) return { value: DASH, unit: "" };
   return { value: number(value * 100, value < 0.0995 && value > 0 ? 1 : 0), unit: "%" };
 }
 
@@ -44,7 +44,7 @@ const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
 /** Decimal units, as storage and buses are sold. */
 export function bytes(value: number | null | undefined): Quantity {
-  if (missing(value)) return { value: DASH, unit: "MB" };
+  if (missing(value)) return { value: DASH, unit: "" };
   let power = 0;
   let scaled = value;
   while (scaled >= 999.5 && power < BYTE_UNITS.length - 1) {
@@ -55,7 +55,7 @@ export function bytes(value: number | null | undefined): Quantity {
 }
 
 export function duration(ns: number | null | undefined): Quantity {
-  if (missing(ns)) return { value: DASH, unit: "ms" };
+  if (missing(ns)) return { value: DASH, unit: "" };
   const size = Math.abs(ns);
   if (size < 1e3) return { value: number(ns), unit: "ns" };
   if (size < 999.5e3) return { value: significant(ns / 1e3), unit: "µs" };

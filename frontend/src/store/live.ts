@@ -1,15 +1,15 @@
 /** The one connection of the page, and where its messages go. */
 import { signal } from "@preact/signals";
-import { ApiError, getCapabilities, socketUrl } from "../api";
+import { ApiError, getCapabilities, getPreviews, socketUrl } from "../api";
 import { Connection, type Link } from "../socket/connection";
 import { afterFrame, request } from "../timeline/frames";
 import type { ServerMessage } from "../wire";
 import { say } from "./messages";
 import { kinds, take } from "./recording";
-import { forgetRun, openRunId, replay, runs, runsKnown, takeOpened, takeStatus, type Replay } from "./run";
+import { forgetRun, openRunId, replay, runs, runsKnown, takeOpened, takePreviews, takeStatus, type Replay } from "./run";
 import { clearSelection } from "./selection";
 import { entry } from "./session";
-import { resetWindow } from "./window";
+import { fitRun, following, resetWindow } from "./window";
 import { tOr } from "../i18n";
 
 export const link = signal<Link>({ phase: "connecting" });
@@ -71,12 +71,24 @@ function receive(message: ServerMessage): void {
       return;
     case "opened":
       openRunId.value = message.run.id;
-      return takeOpened(message);
+      takeOpened(message);
+      if (!message.run.live) void loadPreviews(message.run.id);
+      if (!message.run.live && replay.value === null && following.value) fitRun();
+      return;
     case "status":
       return takeStatus(message);
     case "failed":
       say(tOr(`problem.${message.code}`, message.message), { tone: "problem" });
       if (message.code === "not_found" || message.code === "unknown_run") unwatch();
+  }
+}
+
+/** A recording's status brings its newest preview only. */
+async function loadPreviews(id: string): Promise<void> {
+  try {
+    takePreviews(id, await getPreviews(id));
+  } catch {
+    // The newest one is shown all the same.
   }
 }
 

@@ -6,10 +6,10 @@ import { effect, signal } from "@preact/signals";
 import { getSpans } from "../api";
 import { decodeFrame } from "../socket/frames";
 import { SpanStore } from "../timeline/span-store";
-import { kinds, revision, shown, spans } from "./recording";
-import { openRunId } from "./run";
+import { gaps, kinds, revision, shown, spans } from "./recording";
+import { isLive, openRunId } from "./run";
 import { hover, selectSlot, selectedBatch, selectBatch } from "./selection";
-import { endNs, spanNs, startNs } from "./window";
+import { endNs, following, spanNs, startNs } from "./window";
 
 const ASK_AFTER_MS = 200;
 /** More is asked than is in view, so that a small move needs no new request. */
@@ -34,16 +34,17 @@ export function keepPast(): void {
     void revision.value;
     const [from, to, run] = [Math.max(0, startNs.value), endNs.value, openRunId.value];
     clearTimeout(timer);
-    if (run === "" || !isMissing(from, to)) return use(spans);
+    // While the view follows a live run, the newest is what it is about.
+    if (run === "" || (following.value && isLive.value) || !isMissing(from, to)) return use(spans);
     if (loaded?.run === run && loaded.fromNs <= from && loaded.toNs >= Math.min(to, spans.newestNs)) return use(loaded.store);
     use(spans);
     timer = setTimeout(() => void load(run, from - MARGIN * spanNs.peek(), to + MARGIN * spanNs.peek()), ASK_AFTER_MS);
   });
 }
 
-/** Whether the live store has no full picture of the beginning of a window. */
+/** Whether the live store has no full picture of a window: too old, or not received. */
 function isMissing(fromNs: number, toNs: number): boolean {
-  return spans.heldFromNs > 0 && fromNs < spans.heldFromNs && toNs > 0;
+  return fromNs < spans.heldFromNs || gaps.all.some((gap) => gap.fromNs < toNs && gap.toNs > fromNs);
 }
 
 async function load(run: string, fromNs: number, toNs: number): Promise<void> {

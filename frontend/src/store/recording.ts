@@ -49,8 +49,11 @@ export function take(frame: Frame): void {
   const { base_ns, unit_ns, dropped, series } = frame.header;
   if (frame.type === "spans") {
     const knownTo = spans.newestNs;
+    const isFirst = spans.received === 0;
     spans.push(frame.columns, base_ns, unit_ns);
-    if (dropped > 0) gaps.add(knownTo, firstEnd(frame.columns, base_ns, unit_ns), dropped);
+    // The first frame of a long recording begins with the newest spans that fit: the others were not missed.
+    if (dropped > 0 && isFirst) spans.heldFromNs = firstEnd(frame.columns, base_ns, unit_ns);
+    else if (dropped > 0) gaps.add(knownTo, firstEnd(frame.columns, base_ns, unit_ns), dropped);
   } else if (frame.type === "series") {
     SERIES[series]?.push(frame.columns.value, frame.columns.time, base_ns, unit_ns);
   } else {

@@ -81,6 +81,11 @@ export function takeStatus(message: Status): void {
   });
 }
 
+/** The previews that a recording has kept. */
+export function takePreviews(id: string, kept: readonly Preview[]): void {
+  if (id === openRunId.value && previews.value.length <= 1) previews.value = kept.slice(-MAX_PREVIEWS);
+}
+
 function takePreview(preview: Preview): void {
   if (previews.value.some(({ number }) => number === preview.number)) return;
   const newest = previews.value.at(-1)?.number ?? 0;

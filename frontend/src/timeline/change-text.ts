@@ -1,16 +1,27 @@
-/** A change of settings in the words of the code: `num_workers=4`. */
-import type { Change } from "../wire";
+/** Changes of settings in the words of the code: `num_workers=4`. */
+import { DEFAULT_SETTINGS, type Change } from "../wire";
 
 const MAX_FIELDS = 2;
+/** Stands before a change for which the loader was started anew. */
+const RESTARTED = "↻ ";
 
-export function changeText(change: Change): string {
-  const fields = Object.entries(change.fields).flatMap(([name, value]) =>
-    typeof value === "object" && value !== null
-      ? Object.entries(value).map(([inner, shown]) => `${inner}=${String(shown)}`)
-      : [`${name}=${python(value)}`],
-  );
-  const shown = fields.slice(0, MAX_FIELDS).join(", ");
-  return fields.length > MAX_FIELDS ? `${shown} …` : shown;
+type Dials = Readonly<Record<string, unknown>>;
+
+/** One text per change. Dials come all together: only those that differ from before are named. */
+export function changeTexts(changes: readonly Change[]): string[] {
+  let dials: Dials = { ...DEFAULT_SETTINGS.dials };
+  return changes.map((change) => {
+    const turned = change.fields.dials as Dials | undefined;
+    const fields = Object.entries(change.fields)
+      .filter(([name]) => name !== "dials")
+      .map(([name, value]) => `${name}=${python(value)}`);
+    if (turned) {
+      for (const [name, value] of Object.entries(turned)) if (dials[name] !== value) fields.push(`${name}=${python(value)}`);
+      dials = { ...dials, ...turned };
+    }
+    const shown = fields.slice(0, MAX_FIELDS).join(", ");
+    return `${change.restarted_loader ? RESTARTED : ""}${shown}${fields.length > MAX_FIELDS ? " …" : ""}`;
+  });
 }
 
 function python(value: unknown): string {

@@ -1,7 +1,7 @@
 /** Pointer, wheel and touch on the time axis. They only say what is wanted; the window's store keeps it in bounds. */
 import { hover, selectSlot } from "../store/selection";
 import { shown } from "../store/recording";
-import { pan, show, spanNs, startNs, zoom } from "../store/window";
+import { following, pan, show, spanNs, startNs, zoom } from "../store/window";
 import { levelsAt, rowAt } from "./layout";
 import { layout, scale } from "./scene";
 
@@ -75,7 +75,10 @@ export function listen(area: HTMLElement, lanes: HTMLElement, axisLeft: () => nu
     if (pointers.size < 2) pinch = null;
     if (held && !held.moved && lanes.contains(event.target as Node)) {
       const y = event.clientY - lanes.getBoundingClientRect().top;
-      selectSlot(slotAt(xOf(event), y));
+      const slot = slotAt(xOf(event), y);
+      // Who looks at one batch does not want it to run out of the picture.
+      if (slot >= 0 && following.value) show(startNs.value, spanNs.value);
+      selectSlot(slot);
     }
     held = null;
   };

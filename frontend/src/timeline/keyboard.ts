@@ -1,6 +1,6 @@
 /** The keys. Letters work anywhere but in a field; arrows belong to the timeline while it has the focus. */
 import { shown } from "../store/recording";
-import { clearSelection, selectSlot, selectedSlot } from "../store/selection";
+import { clearSelection, hover, selectSlot, selectedSlot } from "../store/selection";
 import { endNs, fitRun, pan, reveal, show, spanNs, startNs, toggleFollow, toggleFrozen, zoom } from "../store/window";
 import { newestNs } from "../store/recording";
 import { NO_BATCH } from "../wire";
@@ -43,11 +43,11 @@ export function pageKey(event: KeyboardEvent, help: () => void): boolean {
       return true;
     case "w":
     case "W":
-      zoom(1 / ZOOM);
+      zoom(1 / ZOOM, anchorNs());
       return true;
     case "s":
     case "S":
-      zoom(ZOOM);
+      zoom(ZOOM, anchorNs());
       return true;
     case "a":
     case "A":
@@ -70,6 +70,15 @@ export function pageKey(event: KeyboardEvent, help: () => void): boolean {
     default:
       return false;
   }
+}
+
+/** What zooming is about: the pointer, else the selected span, else the middle or, while following, the newest. */
+function anchorNs(): number | undefined {
+  if (hover.value) return hover.value.ns;
+  const slot = selectedSlot.value;
+  if (slot < 0) return undefined;
+  const middle = (shown.value.start[slot]! + shown.value.end[slot]!) / 2;
+  return middle > startNs.value && middle < endNs.value ? middle : undefined;
 }
 
 function step(by: 1 | -1, byBatch: boolean): void {

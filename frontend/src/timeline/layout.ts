@@ -21,8 +21,9 @@ export interface Layout {
 /** A batch travels down the page: drawn by main, made by a worker, moved to the device, consumed. */
 const ORDER: Readonly<Record<Lane["role"], number>> = { main: 0, worker: 1, pin: 2, device: 3, consumer: 4 };
 
-const MIN_UNIT_PX = 13;
-const MAX_UNIT_PX = 44;
+const MIN_UNIT_PX = 11;
+const MAX_UNIT_PX = 40;
+const PLAIN_WEIGHT = 1.3;
 const PARTS_WEIGHT = 1.65;
 
 export function inOrder(lanes: readonly Lane[]): Lane[] {
@@ -32,7 +33,7 @@ export function inOrder(lanes: readonly Lane[]): Lane[] {
 /** Lays the lanes into `availablePx`: taller lanes when there is room, and an overflow (to scroll) when there is not. */
 export function layOut(lanes: readonly Lane[], hasParts: (lane: number) => boolean, availablePx: number): Layout {
   const ordered = inOrder(lanes);
-  const weights = ordered.map((lane) => (hasParts(lane.lane) ? PARTS_WEIGHT : 1));
+  const weights = ordered.map((lane) => (hasParts(lane.lane) ? PARTS_WEIGHT : PLAIN_WEIGHT));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const unit = Math.min(MAX_UNIT_PX, Math.max(MIN_UNIT_PX, Math.floor(availablePx / Math.max(1, total))));
   const rows: LaneRow[] = [];
@@ -41,7 +42,7 @@ export function layOut(lanes: readonly Lane[], hasParts: (lane: number) => boole
     const height = Math.round(unit * weights[index]!);
     const padding = Math.max(2, Math.round(unit * 0.16));
     const inner = height - 2 * padding;
-    const partHeight = weights[index] === 1 ? 0 : Math.max(3, Math.round(inner * 0.36));
+    const partHeight = weights[index] === PLAIN_WEIGHT ? 0 : Math.max(3, Math.round(inner * 0.36));
     const spanHeight = inner - partHeight - (partHeight > 0 ? 1 : 0);
     rows.push({
       lane,

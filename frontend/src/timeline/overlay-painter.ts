@@ -37,22 +37,36 @@ export function paintGaps(surface: Surface, palette: Palette, scale: TimeScale, 
 /** A line where a setting was changed; its words stand on the lanes' canvas only. */
 export function paintMarks(surface: Surface, palette: Palette, scale: TimeScale, marks: readonly Mark[], withText: boolean): void {
   const { context, width, height } = surface;
-  let free = -Infinity;
+  // Where two changes are close, the words of the second stand one row lower.
+  const free = Array.from({ length: MARK_ROWS }, () => -Infinity);
+  context.font = `600 10.5px ${palette.font}`;
+  context.textBaseline = "middle";
   for (const { ns, text } of marks) {
     const x = Math.round(scale.toPx(ns));
-    if (x < -300 || x > width) continue;
+    if (x > width) continue;
     context.fillStyle = palette.accent;
     context.fillRect(x, 0, 1, height);
-    if (!withText) continue;
-    context.font = `600 10.5px ${palette.font}`;
-    context.textBaseline = "middle";
+    const row = free.findIndex((right) => x > right);
+    if (!withText || row < 0) continue;
     const wanted = context.measureText(text).width + 10;
-    if (x < free) continue;
-    context.fillRect(x, 0, wanted, 16);
+    context.fillRect(x, row * MARK_ROW_PX, wanted, MARK_ROW_PX - 1);
     context.fillStyle = palette.surface;
-    context.fillText(text, x + 5, 8.5);
-    free = x + wanted + 4;
+    context.fillText(text, x + 5, row * MARK_ROW_PX + 8);
+    free[row] = x + wanted + 4;
   }
+}
+
+const MARK_ROWS = 3;
+const MARK_ROW_PX = 16;
+
+/** A sentence in the middle of a strip that has nothing to show. */
+export function paintWords({ context, width, height }: Surface, palette: Palette, text: string): void {
+  context.font = `11px ${palette.font}`;
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  context.fillStyle = palette.quiet;
+  context.fillText(text, width / 2, height / 2);
+  context.textAlign = "left";
 }
 
 /** Time before the run began. */

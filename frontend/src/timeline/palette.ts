@@ -54,8 +54,10 @@ export function readPalette(element: Element): Palette {
   };
 }
 
-function channels(hex: string): [number, number, number] {
-  const value = Number.parseInt(hex.slice(1), 16);
+/** Red, green and blue, 0..255. Builds shorten `#dddddd` to `#ddd`. */
+export function channels(hex: string): [number, number, number] {
+  const digits = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
+  const value = Number.parseInt(digits, 16);
   return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
 }
 

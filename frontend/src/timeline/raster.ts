@@ -18,6 +18,7 @@ export class Raster {
   rows = 0;
   pixels = new Uint8Array(0);
   private covered = new Float32Array(0);
+  private readonly used = new Uint8Array(PAINTS.length);
 
   resize(width: number, rows: number): void {
     if (this.pixels.length < width * rows) this.pixels = new Uint8Array(width * rows);
@@ -30,7 +31,7 @@ export class Raster {
   fillRow(row: number, store: SpanStore, range: Range, scale: TimeScale, pxPerScalePx: number): void {
     const { width } = this;
     const covered = this.covered;
-    covered.fill(0, 0, width * PAINTS.length);
+    const used = this.used.fill(0);
     const { start, end, paint } = store;
     const factor = scale.pxPerNs * pxPerScalePx;
     for (let at = range.from; at < range.to; at += 1) {
@@ -39,6 +40,10 @@ export class Raster {
       const to = Math.min(width, (end[slot]! - scale.startNs) * factor);
       if (from >= width || to <= 0 || to < from) continue;
       const base = paint[slot]! * width;
+      if (used[paint[slot]!] === 0) {
+        used[paint[slot]!] = 1;
+        covered.fill(0, base, base + width);
+      }
       const first = from | 0;
       const last = Math.min(width - 1, to | 0);
       if (first === last) {
@@ -55,10 +60,13 @@ export class Raster {
   private choose(row: number): void {
     const { width, covered, pixels } = this;
     const base = row * width;
+    // A row has few paints: the others need not be looked at. Waiting is the last, so that it wins ties.
+    const paints = [...this.used.keys()].filter((paint) => this.used[paint] === 1).reverse();
     for (let column = 0; column < width; column += 1) {
       let best = NOTHING;
       let most = 0;
-      for (let paint = PAINTS.length - 1; paint >= 0; paint -= 1) {
+      for (let each = 0; each < paints.length; each += 1) {
+        const paint = paints[each]!;
         const cover = covered[paint * width + column]!;
         const wins = paint === WAITING ? cover > 0 && cover >= most - TIE : cover > most;
         if (!wins) continue;

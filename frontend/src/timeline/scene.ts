@@ -3,18 +3,18 @@ import { effect, signal } from "@preact/signals";
 import { t, tOr } from "../i18n";
 import { number } from "../i18n/format";
 import { contrastRevision, isDark, language } from "../store/preferences";
-import { gaps, inFlight, newestNs, ready, revision, rollup, shown, kinds } from "../store/recording";
+import { gaps, inFlight, newestNs, ready, revision, rollup, shown, spans, kinds } from "../store/recording";
 import { changes, lanes } from "../store/run";
 import { selectedBatch, selectedSlot } from "../store/selection";
 import { loading } from "../store/past";
 import { spanNs, startNs } from "../store/window";
 import { NO_BATCH } from "../wire";
-import { changeText } from "./change-text";
+import { changeTexts } from "./change-text";
 import { DrawList, build } from "./draw-list";
 import { forget, invalidate } from "./frames";
 import { paintLanes } from "./lanes-painter";
 import { layOut, type Layout } from "./layout";
-import { paintBefore, paintEdge, paintGaps, paintGrid, paintMarks, paintMissing, paintRuler } from "./overlay-painter";
+import { paintBefore, paintEdge, paintGaps, paintGrid, paintMarks, paintMissing, paintRuler, paintWords } from "./overlay-painter";
 import { readPalette, type Palette } from "./palette";
 import { Level } from "./paints";
 import { paintOverview, paintQueue, paintThroughput, peakThroughput } from "./strips-painter";
@@ -95,7 +95,8 @@ export class Scene {
     this.on(this.canvases.lanes, (surface) => this.drawLanes(surface, axis, next, ruled.ticks));
     this.on(this.canvases.queue, (surface) => {
       this.ground(surface, axis, ruled.ticks);
-      paintQueue(surface, this.palette, axis, ready, inFlight, newestNs.value);
+      if (ready.size + inFlight.size > 0) paintQueue(surface, this.palette, axis, ready, inFlight, newestNs.value);
+      else paintWords(surface, this.palette, spans.size > 0 ? t("strip.not_measured") : "");
       this.over(surface, axis, false);
     });
     this.on(this.canvases.throughput, (surface) => {
@@ -122,9 +123,15 @@ export class Scene {
       journey: journey(),
       cursor: selectedSlot.value,
     });
-    if (shown.value.heldFromNs > 0) paintMissing(surface, this.palette, axis, 0, shown.value.heldFromNs, t(loading.value ? "timeline.loading" : "timeline.only_totals"));
-    paintGaps(surface, this.palette, axis, gaps.all, (gap) => t("timeline.not_received", { count: number(gap.spans) }));
+    if (shown.value === spans) this.drawMissing(surface, axis);
     this.over(surface, axis, true);
+  }
+
+  /** What the live store lacks. A window that was loaded from the recording lacks nothing. */
+  private drawMissing(surface: Surface, axis: TimeScale): void {
+    const why = t(loading.value ? "timeline.loading" : "timeline.only_totals");
+    if (spans.heldFromNs > 0) paintMissing(surface, this.palette, axis, 0, spans.heldFromNs, why);
+    paintGaps(surface, this.palette, axis, gaps.all, (gap) => t("timeline.not_received", { count: number(gap.spans) }));
   }
 
   private ground(surface: Surface, axis: TimeScale, ruled: readonly { ns: number; major: boolean }[]): void {
@@ -138,7 +145,8 @@ export class Scene {
   }
 
   private marks() {
-    return changes.value.map((change) => ({ ns: change.at_ns, text: changeText(change) }));
+    const texts = changeTexts(changes.value);
+    return changes.value.map((change, index) => ({ ns: change.at_ns, text: texts[index]! }));
   }
 
   private on(canvas: HTMLCanvasElement, paint: (surface: Surface) => void): void {

@@ -81,7 +81,7 @@ function paintEmpty({ context, height }: Surface, columns: Columns, colour: stri
 export function paintThroughput(surface: Surface, palette: Palette, scale: TimeScale, rollup: RollupStore, peak: number): void {
   const top = niceCeiling(peak);
   paintScale(surface, palette, significant(top));
-  paintBuckets(surface, palette, scale, rollup, top, { alpha: 0.5 });
+  paintBuckets(surface, palette, scale, rollup, top, { alpha: 0.34 });
 }
 
 const bucketsPerPixel = (rollup: RollupStore, scale: TimeScale) => Math.max(1, Math.ceil(1 / (rollup.bucketNs * scale.pxPerNs)));

@@ -29,9 +29,14 @@ export function Door({ entry }: { readonly entry: Exclude<Entry, "in" | "asking"
   return (
     <Plain title={t(`door.${entry}.title` as Key)}>
       <p>{t(`door.${entry}.about` as Key)}</p>
-      {entry !== "unreachable" && <pre>{location.origin}/#token=…</pre>}
-      <p>{t("door.start")}</p>
-      <pre>python3 run.py</pre>
+      {entry === "unreachable" ? (
+        <>
+          <p>{t("door.start")}</p>
+          <pre>python3 run.py</pre>
+        </>
+      ) : (
+        <pre>{location.origin}/#token=…</pre>
+      )}
       <button type="button" class="button" onClick={() => void enter()}>
         {t("door.again")}
       </button>

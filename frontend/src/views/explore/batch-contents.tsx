@@ -47,7 +47,8 @@ function Position({ preview }: { readonly preview: Preview }) {
   return (
     <>
       <button type="button" class="button bare compact" onClick={() => selectBatch({ epoch: preview.epoch, batch: preview.batch })}>
-        {t("batch.position", { batch: number(preview.batch), epoch: number(preview.epoch), count: number(preview.indices_total) })}
+        {t("batch.position", { batch: number(preview.batch), epoch: number(preview.epoch) })}
+        {preview.indices_total > 0 && ` · ${t("dataset.samples", { count: number(preview.indices_total) })}`}
       </button>
       <span class="end">
         <button type="button" class="button bare compact icon" disabled={index <= 0} aria-label={t("batch.earlier")} title={t("batch.earlier")} onClick={() => go(index - 1)}>

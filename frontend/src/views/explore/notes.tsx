@@ -2,7 +2,7 @@
 import { t } from "../../i18n";
 import { number } from "../../i18n/format";
 import { gaps, revision, spans } from "../../store/recording";
-import { lanes, reason, state, status, truncated } from "../../store/run";
+import { isLive, lanes, reason, state, status, truncated } from "../../store/run";
 import { leftOut } from "../../store/past";
 import { frozen } from "../../store/window";
 import { Flag } from "../../wire";
@@ -20,7 +20,7 @@ export function Notes() {
   if (gaps.total > 0) notes.push(["notice", t("note.not_received", { count: number(gaps.total) })]);
   if (leftOut.value > 0) notes.push(["notice", t("note.too_many", { count: number(leftOut.value) })]);
   if (simulated) notes.push(["notice", t("note.simulated")]);
-  if (frozen.value) notes.push(["live", t("note.frozen")]);
+  if (frozen.value && isLive.value) notes.push(["live", t("note.frozen")]);
   return (
     <div class="timeline-notes">
       {notes.map(([tone, text]) => (

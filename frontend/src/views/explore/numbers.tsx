@@ -1,10 +1,10 @@
 /** The numbers that matter, large, in tabular figures and in boxes of fixed width: they never jump. */
 import type { ComponentChildren } from "preact";
 import { t } from "../../i18n";
-import { bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
+import { DASH, bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
 import { Sparkline } from "../../parts/sparkline";
 import { status, trend } from "../../store/run";
-import { loss, revision } from "../../store/recording";
+import { inFlight, loss, revision, rollup } from "../../store/recording";
 import type { Metrics } from "../../wire";
 
 export function Numbers() {
@@ -12,23 +12,25 @@ export function Numbers() {
   const total = status.value?.total ?? null;
   // A recording has no "recent": its numbers are those of the whole run.
   const shown = status.value?.state === "running" || status.value?.state === "paused" ? now : total;
-  const curve = (pick: (metrics: Metrics) => number | null) => trend.value.map(pick);
+  // A recording comes with one status: its curves are those of the whole run, from the roll-up.
+  const curve = (pick: (metrics: Metrics) => number | null, whole: (first: number, last: number) => number) =>
+    trend.value.length > 1 ? trend.value.map(pick) : wholeRun(whole);
   return (
     <dl class="numbers pane" aria-label={t("numbers.title")}>
       <Tile name={t("numbers.samples")} value={{ value: significant(shown?.samples_per_s), unit: "/s" }}>
-        <Sparkline values={curve((metrics) => metrics.samples_per_s)} />
+        <Sparkline values={curve((metrics) => metrics.samples_per_s, (first, last) => rollup.rate("samples", first, last))} />
       </Tile>
       <Tile name={t("numbers.batches")} value={{ value: significant(shown?.batches_per_s), unit: "/s" }}>
-        <Sparkline values={curve((metrics) => metrics.batches_per_s)} />
+        <Sparkline values={curve((metrics) => metrics.batches_per_s, (first, last) => rollup.rate("batches", first, last))} />
       </Tile>
       <Tile name={t("numbers.bytes")} value={perSecond(bytes(shown?.bytes_per_s))}>
-        <Sparkline values={curve((metrics) => metrics.bytes_per_s)} />
+        <Sparkline values={curve((metrics) => metrics.bytes_per_s, (first, last) => rollup.rate("bytes", first, last))} />
       </Tile>
       <Tile name={t("numbers.wait")} value={share(shown?.wait_share)} title={t("numbers.wait_about")}>
-        <Sparkline values={curve((metrics) => metrics.wait_share)} />
+        <Sparkline values={curve((metrics) => metrics.wait_share, waitShare)} />
       </Tile>
       <Tile name={t("numbers.flight")} value={{ value: number(shown?.in_flight), unit: t("numbers.ready", { count: number(shown?.ready) }) }}>
-        <Sparkline values={curve((metrics) => metrics.in_flight)} />
+        <Sparkline values={curve((metrics) => metrics.in_flight, (_, last) => inFlight.at(last * rollup.bucketNs) ?? 0)} />
       </Tile>
       <Tile name={t("numbers.first")} value={duration(total?.first_batch_ns)}>
         <p class="note">{t("numbers.counted", { batches: number(total?.batches) })}</p>
@@ -67,7 +69,7 @@ function Tile({ name, value, title, children }: TileProps) {
       <dt>{name}</dt>
       <dd>
         <span class="value">{value.value}</span>
-        <span class="unit">{value.unit}</span>
+        {value.value !== DASH && <span class="unit">{value.unit}</span>}
       </dd>
       <dd>{children}</dd>
     </div>
@@ -77,6 +79,24 @@ function Tile({ name, value, title, children }: TileProps) {
 const perSecond = ({ value, unit }: Quantity): Quantity => ({ value, unit: `${unit}/s` });
 const lossText = (value: number | null | undefined) => number(value, value !== null && value !== undefined && Math.abs(value) >= 10 ? 2 : 3);
 const epochText = (metrics: Metrics | null | undefined) => (metrics?.epoch == null ? "" : t("numbers.epoch", { epoch: metrics.epoch }));
+
+const CURVE_POINTS = 80;
+
+/** A number over the whole run, at `CURVE_POINTS` places. */
+function wholeRun(at: (first: number, last: number) => number): number[] {
+  void revision.value;
+  const points = Math.min(CURVE_POINTS, rollup.length);
+  return Array.from({ length: points }, (_, index) => {
+    const first = Math.floor((index * rollup.length) / points);
+    return at(first, Math.max(first + 1, Math.floor(((index + 1) * rollup.length) / points)));
+  });
+}
+
+function waitShare(first: number, last: number): number {
+  const wait = rollup.rate("wait_ns", first, last);
+  const all = wait + rollup.rate("step_ns", first, last);
+  return all > 0 ? wait / all : 0;
+}
 
 const LOSS_POINTS = 100;
 

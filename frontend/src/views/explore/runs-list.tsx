@@ -17,7 +17,7 @@ export function RunsList() {
   if (shown.length === 0) return <p class="group quiet">{t("runs.none")}</p>;
   return (
     <>
-      <label class="group control">
+      <label class="runs-speed">
         <span>{t("runs.speed")}</span>
         <select class="field" value={String(speed.value)} onChange={(event) => (speed.value = Number(event.currentTarget.value))}>
           {SPEEDS.map((each) => (

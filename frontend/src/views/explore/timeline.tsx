@@ -38,8 +38,9 @@ export function Timeline() {
     });
     scene.value = drawn;
     const measure = new ResizeObserver(() => {
-      axisPx.value = ruler.current!.clientWidth;
-      availablePx.value = Number.parseFloat(getComputedStyle(scroll.current!).maxHeight) || 300;
+      if (!ruler.current || !scroll.current) return; // the view is being left
+      axisPx.value = ruler.current.clientWidth;
+      availablePx.value = Number.parseFloat(getComputedStyle(scroll.current).maxHeight) || 300;
     });
     measure.observe(ruler.current!);
     measure.observe(scroll.current!);
@@ -101,8 +102,10 @@ export function Timeline() {
       </p>
       <Spoken slot={selectedSlot.value} />
       <Transport />
-      <Legend />
-      <LanesTable />
+      <div class="below-axis">
+        <Legend />
+        <LanesTable />
+      </div>
     </section>
   );
 }

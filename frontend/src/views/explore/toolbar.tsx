@@ -13,9 +13,11 @@ const ZOOM = 1.5;
 
 export function Toolbar({ scene }: { readonly scene: () => Scene | null }) {
   const summary = run.value;
+  // A recording that lies still has nothing to follow.
+  const moves = isLive.value || replay.value !== null;
   return (
     <div class="pane-head toolbar">
-      <h2>{summary ? runName(summary) : openRunId.value}</h2>
+      <h1>{summary ? runName(summary) : openRunId.value}</h1>
       {state.value && <StateChip state={state.value} />}
       {replay.value && <span class="chip live">{t("replay.on", { speed: replay.value.speed })}</span>}
       <span class="end">
@@ -32,8 +34,8 @@ export function Toolbar({ scene }: { readonly scene: () => Scene | null }) {
             )}
           </>
         )}
-        <Toggle icon="freeze" pressed={frozen.value} label={t("view.freeze")} keys="Space" onPress={toggleFrozen} />
-        <Toggle icon="follow" pressed={following.value} label={t("view.follow")} keys="F" onPress={toggleFollow} />
+        {moves && <Toggle icon="freeze" pressed={frozen.value} label={t("view.freeze")} keys="Space" onPress={toggleFrozen} />}
+        {moves && <Toggle icon="follow" pressed={following.value} label={t("view.follow")} keys="F" onPress={toggleFollow} />}
         <Tool icon="minus" label={t("view.zoom_out")} keys="S" onPress={() => zoom(ZOOM)} />
         <Tool icon="plus" label={t("view.zoom_in")} keys="W" onPress={() => zoom(1 / ZOOM)} />
         <Tool icon="fit" label={t("view.fit")} keys="0" onPress={fitRun} />
@@ -61,10 +63,9 @@ function Tool({ icon, label, keys, onPress }: ToolProps) {
 
 function Toggle({ icon, label, keys, onPress, pressed }: ToolProps & { readonly pressed: boolean }): ComponentChildren {
   return (
-    <button type="button" class="button bare compact" aria-pressed={pressed} title={`${label} (${keys})`} onClick={onPress}>
+    <button type="button" class="button bare compact" aria-pressed={pressed} aria-label={label} title={`${label} (${keys})`} onClick={onPress}>
       <Icon name={icon} />
       <span class="wide-only">{label}</span>
-      <span class="narrow-only spoken">{label}</span>
     </button>
   );
 }
