@@ -8,6 +8,7 @@
     ├── RecordingError                 a run directory cannot be written
     ├── WorkerDied      (RuntimeError) a worker ended before its work did
     ├── WorkerTimeout   (RuntimeError) a worker took longer than `timeout` allows
+    ├── QuarantineFull  (RuntimeError) more samples could not be had than `error_budget` allows
     ├── SharedMemoryError (RuntimeError) shared memory could not be had
     ├── SettingsError   (ValueError)   settings that contradict each other or this host
     └── DatasetError    (ValueError)   a dataset that cannot be opened or does not say what it holds
@@ -41,6 +42,10 @@ class WorkerDied(LoaderscopeError, RuntimeError):
 
 class WorkerTimeout(LoaderscopeError, RuntimeError):
     """A worker took longer than `timeout` allows."""
+
+
+class QuarantineFull(LoaderscopeError, RuntimeError):
+    """More samples raised than `error_budget` allows. The text names the last."""
 
 
 class SharedMemoryError(LoaderscopeError, RuntimeError):

@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from loader_core.errors import WorkerDied
 
 
-def certificate(*, worker: int, pid: int, exitcode: int, batch: int | None, indices: Sequence[object]) -> WorkerDied:
+def certificate(
+    *, worker: int, pid: int, exitcode: int, batch: int | None, indices: Sequence[object], deaths: int = 1
+) -> WorkerDied:
     """The error to raise when worker process `worker` is gone. It begins as torch's text does.
 
-    `batch` and `indices` are what it was making, if it was given anything.
+    `batch` and `indices` are what it was making, if it was given anything; `deaths` workers have died of it.
     """
     doing = "while it had nothing to do" if batch is None else f"while making batch {batch}{_samples(indices)}"
+    again = f" (the same batch has ended {deaths} workers)" if deaths > 1 else ""
     return WorkerDied(
-        f"DataLoader worker (pid {pid}) exited unexpectedly: worker {worker} {_how(exitcode)} {doing}. {_why(exitcode)}"
+        f"DataLoader worker (pid {pid}) exited unexpectedly: worker {worker} {_how(exitcode)} {doing}{again}. "
+        f"{_why(exitcode)}"
     )
 
 

@@ -5,8 +5,10 @@ Read `Journey` from `_dispatch` on: its methods stand in the order in which a ba
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
@@ -14,14 +16,45 @@ import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from loader_core.engine.collate import Plan
 from loader_core.engine.death import certificate
 from loader_core.engine.device import Simulated, as_iterator, carry, open_copier
 from loader_core.engine.pool import open_pool
+from loader_core.engine.position import Position
+from loader_core.engine.quarantine import Quarantine
+from loader_core.engine.task import Job, Made, Notes, Outcome, Resume, StreamState, Task
 from loader_core.engine.transport import Slots
 from loader_core.engine.window import PrefetchWindow
-from loader_core.engine.worker import Job, Made, Outcome, Resume, Task, nbytes, received
+from loader_core.engine.worker import nbytes, received
 from loader_core.errors import WorkerTimeout
 from loader_core.trace import NOT_MEASURED, NULL_RECORDER, Delivery, Kind, Recorder, Recording, Role, now
+
+MOST_DEATHS = 2
+"""Workers that may die of the same batch before it is taken for the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How batches travel: the loader's arguments that are not the job's."""
+
+    method: Literal["process", "thread"]
+    context: BaseContext
+    prefetch_factor: int
+    in_order: bool
+    timeout_s: float | None
+    pin_device: str | None
+    device: torch.device | str | Simulated | None
+    restarts: bool
+    recording: Recording | None
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A batch that is here, and what is needed to read it. `held_since` is 0 if it was its turn when it came."""
+
+    made: Made
+    plans: dict[int, Plan]
+    held_since: int
 
 
 class Journey:
@@ -33,75 +66,77 @@ class Journey:
     All methods belong to the thread that iterates.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        *,
-        method: Literal["process", "thread"],
-        context: BaseContext,
-        prefetch_factor: int,
-        in_order: bool,
-        timeout_s: float | None,
-        pin_device: str | None,
-        device: torch.device | str | Simulated | None,
-        recording: Recording | None,
-    ) -> None:
+    def __init__(self, job: Job, way: Way, quarantine: Quarantine) -> None:
         self._job = job
-        self._shape = (max(1, job.num_workers), prefetch_factor, in_order)
-        self._window = PrefetchWindow(*self._shape)
-        self._timeout_s = timeout_s
-        self._pin_device = pin_device
-        self._recording = recording
+        self._way = way
+        self._quarantine = quarantine
+        self._position = Position()
         self._epoch = 0
+        self._window = self._new_window(0)
         self._tasks: dict[int, Task] = {}
-        self._made: dict[int, tuple[Made, int]] = {}
+        self._arrivals: dict[int, _Arrival] = {}
+        self._taken: deque[tuple[int, int, Notes]] = deque()
+        self._deaths: Counter[int] = Counter()
         self._indices: Iterator[Any] = iter(())
         self._begun = False
         with ExitStack() as resources:
             self._main: Recorder = NULL_RECORDER
-            if recording is not None:
-                self._main = recording.recorder(Role.MAIN)
+            share = None
+            if way.recording is not None:
+                self._main = way.recording.recorder(Role.MAIN)
+                share = way.recording.share()
                 resources.callback(self._main.close)
             # One more than the window: a slot is taken for a new task before the batch just handed over is lent.
-            shared = job.num_workers > 0 and method == "process"
-            self._slots = Slots(self._window.capacity + 1, shared=shared)
+            shared = job.num_workers > 0 and way.method == "process"
+            self._slots = Slots(self._window.capacity + 1, shared=shared, workers=job.num_workers)
             resources.callback(self._slots.close)
-            share = None if recording is None else recording.share()
-            self._pool = open_pool(job, method=method, slots=self._slots, context=context, share=share)
+            self._pool = open_pool(job, method=way.method, slots=self._slots, context=way.context, share=share)
             resources.callback(self._pool.close)
-            self._copier = open_copier(device, recording)
+            self._copier = open_copier(way.device, way.recording)
             if self._copier is not None:
                 resources.callback(self._copier.close)
             self._resources = resources.pop_all()
         self._path = self._new_path()
 
+    def _new_window(self, first: int) -> PrefetchWindow:
+        workers = max(1, self._job.num_workers)
+        return PrefetchWindow(workers, self._way.prefetch_factor, self._way.in_order, first)
+
     # --- epochs ---
 
-    def begin(self, indices: Iterator[Any], *, epoch: int, shared_seed: int | None) -> None:
-        """Begin an epoch over what the sampler's iterator `indices` draws. An unfinished epoch is thrown away."""
+    def begin(self, indices: Iterator[Any], *, epoch: int, shared_seed: int | None, start: Position) -> None:
+        """Begin an epoch; an unfinished one is thrown away.
+
+        `indices` is the sampler's iterator, advanced to batch `start.done`.
+        """
         if self._begun:
-            self._abandon(shared_seed)
+            self._abandon()
+        if self._begun or start.streams:
+            self._resume(shared_seed, start)
         self._begun = True
         self._indices = indices
         self._epoch = self._main.epoch = epoch
-        self._window = PrefetchWindow(*self._shape)
+        self._window = self._new_window(start.done)
+        self._position = start
         self._path = self._new_path()
         if self._job.num_workers > 0:
             self._fill()
 
-    def _abandon(self, shared_seed: int | None) -> None:
-        """Let workers finish the tasks that they have, as torch's do, and then begin anew."""
+    def _abandon(self) -> None:
         self._path.close()
         while self._copier is not None and self._copier.pending:
             self._copier.finish()
-        self._made.clear()
-        for worker in range(self._job.num_workers):
-            self._pool.submit(worker, Resume(shared_seed))
-        resumed = 0
+        self._arrivals.clear()
+        self._taken.clear()
+
+    def _resume(self, shared_seed: int | None, start: Position) -> None:
+        """Let workers finish the tasks that they have, as torch's do, and then begin anew."""
+        resumed = 0 if self._job.num_workers else 1
+        for worker in range(max(1, self._job.num_workers)):
+            self._pool.submit(worker, Resume(shared_seed, start.streams.get(worker, StreamState())))
         while resumed < self._job.num_workers:
             made = self._receive(None)
-            if made is not None and made.outcome is Outcome.RESUMED:
-                resumed += 1
+            resumed += made is not None and made.outcome is Outcome.RESUMED
         self._free(list(self._tasks))
 
     # --- the journey of a batch ---
@@ -122,6 +157,11 @@ class Journey:
         number = self._window.dispatched(worker)
         self._main.add(Kind.DRAW, number, start, value=len(indices) if self._job.auto_collation else 1)
         task = self._tasks[number] = Task(self._epoch, number, self._slots.take(), indices)
+        if number in self._position.beyond:
+            # Delivered before the checkpoint: it is here at once, and passed over when its turn comes.
+            self._arrivals[number] = _Arrival(Made(worker, Outcome.EMPTY, number, task.slot), {}, 0)
+            self._window.arrived(number)
+            return True
         self._pool.submit(worker, task)
         self._main.mark(Kind.DISPATCH, number, value=self._window.in_flight)
         return True
@@ -132,18 +172,22 @@ class Journey:
         if made is None:
             return False
         if made.outcome is Outcome.EXHAUSTED:
-            self._free(self._window.worker_done(made.worker))
+            lost = self._window.worker_done(made.worker)
+            self._free(lost)
+            for number in lost:
+                self._position.delivered(number)
             self._fill()
-            return True
-        held = not self._window.is_next(made.number)
-        self._made[made.number] = (made, now() if held else 0)
-        self._window.arrived(made.number)
+        elif made.outcome is not Outcome.DIED:
+            held = not self._window.is_next(made.number)
+            plans = self._pool.plans(made.worker)
+            self._arrivals[made.number] = _Arrival(made, plans, now() if held else 0)
+            self._window.arrived(made.number)
         return True
 
     def _receive(self, timeout_s: float | None) -> Made | None:
         made = self._pool.receive(timeout_s)
         if made is not None and made.outcome is Outcome.DIED:
-            raise self._death(made)
+            self._bury(made)
         return made
 
     def _take(self, wait: bool) -> Delivery | None:
@@ -151,38 +195,51 @@ class Journey:
 
         Raises StopIteration at the end of the epoch, and what the dataset raised.
         """
-        if self._job.num_workers == 0:
-            self._fill()
-        else:
-            while self._collect(0):
-                pass
-        ready = self._window.ready
-        while (number := self._window.next_ready()) is None:
-            if self._window.in_flight == 0:
+        ready = None
+        while True:
+            if self._job.num_workers == 0:
+                self._fill()
+            else:
+                while self._collect(0):
+                    pass
+            ready = self._window.ready if ready is None else ready
+            number = self._window.next_ready()
+            if number is not None:
+                if self._job.num_workers > 0:
+                    self._fill()
+                delivery = self._hand_over(number, ready)
+                if delivery is not None:
+                    return delivery
+            elif self._window.in_flight == 0:
+                self._position.over = True
                 raise StopIteration
-            if not wait:
+            elif not wait:
                 return None
-            if not self._collect(self._timeout_s):
-                raise WorkerTimeout(f"DataLoader timed out after {self._timeout_s} seconds")
-        if self._job.num_workers > 0:
-            self._fill()
-        return self._hand_over(number, ready)
+            elif not self._collect(self._way.timeout_s):
+                raise WorkerTimeout(f"DataLoader timed out after {self._way.timeout_s} seconds")
 
-    def _hand_over(self, number: int, ready: int) -> Delivery:
-        made, held_since = self._made.pop(number)
-        indices = self._tasks.pop(number).indices
-        start = now()
-        if held_since:
-            self._main.add(Kind.HOLD, number, held_since, start)
-        batch = self._batch(made)
+    def _hand_over(self, number: int, ready: int) -> Delivery | None:
+        """The batch as tensors; None if there is no such batch, after all. Raises what the dataset raised."""
+        arrival, indices = self._arrivals.pop(number), self._tasks.pop(number).indices
+        made, start = arrival.made, now()
+        if arrival.held_since:
+            self._main.add(Kind.HOLD, number, arrival.held_since, start)
+        batch = received(made, arrival.plans, self._slots)
         size = nbytes(batch) if self._main.enabled else NOT_MEASURED
         self._main.add(Kind.RECEIVE, number, start, value=size)
+        if made.outcome in (Outcome.ERROR, Outcome.EMPTY):
+            self._position.delivered(number)
+        for bad in made.notes.bad:
+            self._quarantine.add(bad)
         if made.outcome is Outcome.ERROR:
             if isinstance(batch, ExceptionWrapper):
                 batch.reraise()
             raise batch
-        if self._pin_device is not None:
-            batch = pin_memory(batch, self._pin_device)
+        if made.outcome is Outcome.EMPTY:
+            return None
+        if self._way.pin_device is not None:
+            batch = pin_memory(batch, self._way.pin_device)
+        self._taken.append((number, made.worker, made.notes))
         return Delivery(
             batch=batch,
             number=number,
@@ -193,18 +250,11 @@ class Journey:
             ready=ready,
         )
 
-    def _batch(self, made: Made) -> Any:
-        if made.content is not None and made.outcome is not Outcome.FIELDS:
-            self._slots.give_back(made.slot)
-            return made.content
-        memory = self._slots.lend(made.slot, made.used)
-        return received(made, self._pool.plans(made.worker), memory)
-
     def _new_path(self) -> Generator[Any, None, None]:
         """Batches -> on the device -> you."""
         deliveries = as_iterator(self._take) if self._copier is None else carry(self._take, self._copier)
-        if self._recording is not None:
-            yield from self._recording.deliver(deliveries)
+        if self._way.recording is not None:
+            yield from self._way.recording.deliver(deliveries)
         else:
             yield from map(_taken_out, deliveries)
 
@@ -213,13 +263,18 @@ class Journey:
 
     def __next__(self) -> Any:
         try:
-            return next(self._path)
+            batch = next(self._path)
         except StopIteration:
             raise
         except BaseException:
             # A generator that has raised is over, but torch's loader goes on with the batch after the error.
             self._path = self._new_path()
             raise
+        number, worker, notes = self._taken.popleft()
+        self._position.delivered(number)
+        if self._job.iterable:
+            self._position.stream_delivered(worker, notes)
+        return batch
 
     # --- the end ---
 
@@ -238,16 +293,26 @@ class Journey:
             if task is not None:
                 self._slots.give_back(task.slot)
 
-    def _death(self, made: Made) -> Exception:
-        doing = self._window.outstanding(made.worker)
-        indices = self._tasks[doing[0]].indices if doing else None
-        return certificate(
-            worker=made.worker,
-            pid=self._pool.pids()[made.worker],
-            exitcode=made.exitcode,
-            batch=doing[0] if doing else None,
-            indices=_shown(indices, self._job.auto_collation) or (),
-        )
+    def _bury(self, made: Made) -> None:
+        """A worker is gone. Put another in its place, with the same tasks, or raise its death certificate."""
+        worker = made.worker
+        tasks = [self._tasks[number] for number in self._window.outstanding(worker)]
+        self._main.mark(Kind.DIED, tasks[0].number if tasks else 0, value=made.exitcode)
+        if tasks:
+            self._deaths[tasks[0].number] += 1
+        deaths = self._deaths[tasks[0].number] if tasks else 1
+        if not self._way.restarts or self._job.iterable or deaths >= MOST_DEATHS:
+            raise certificate(
+                worker=worker,
+                pid=self._pool.pids()[worker],
+                exitcode=made.exitcode,
+                batch=tasks[0].number if tasks else None,
+                indices=(_shown(tasks[0].indices, self._job.auto_collation) or ()) if tasks else (),
+                deaths=deaths,
+            )
+        self._pool.restart(worker)
+        for task in tasks:
+            self._pool.submit(worker, task)
 
 
 def _taken_out(delivery: Delivery) -> Any:

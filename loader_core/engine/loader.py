@@ -12,11 +12,15 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch.utils.data import DataLoader as TorchDataLoader
+from torch.utils.data import IterableDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from loader_core.engine.checkpoint import Beginning, from_state_dict, to_state_dict
 from loader_core.engine.device import Simulated
-from loader_core.engine.journey import Journey
-from loader_core.engine.worker import Job
+from loader_core.engine.journey import Journey, Way
+from loader_core.engine.position import Position
+from loader_core.engine.quarantine import Quarantine
+from loader_core.engine.task import Job
 from loader_core.errors import SettingsError
 from loader_core.trace import Recording
 
@@ -32,10 +36,16 @@ class DataLoader(TorchDataLoader[T_co]):
         pay where `__getitem__` lets go of the GIL (reading, decoding, numpy).
     device: where batches shall be: a `torch.device` or its name, "accelerator" for the one that torch finds, or
         "simulated" (see `Simulated`). None leaves batches in the host's memory.
+    on_error: "raise" what a sample raises, or "skip" the sample: its batch is smaller, and `quarantine` says which
+        samples raised what. More than `error_budget` different ones raise QuarantineFull. For map-style datasets.
+    on_worker_death: "raise" WorkerDied, or "restart" the worker and make its batches again; a batch of which two
+        workers die raises all the same. For map-style datasets.
     recording: the run that events are recorded into. None records nothing.
 
     Batches are views of memory that is used again once you let go of them. Keep as many as you like: past the first
     two, you are given copies.
+
+    `state_dict` and `load_state_dict` go on in mid-epoch. `epoch` counts the iterations begun.
 
     Raises: what torch's raises, and SettingsError for arguments that contradict each other or this host.
     """
@@ -47,15 +57,29 @@ class DataLoader(TorchDataLoader[T_co]):
         *args: Any,
         worker_method: Literal["process", "thread"] = "process",
         device: torch.device | str | Simulated | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        error_budget: int = 100,
+        on_worker_death: Literal["raise", "restart"] = "raise",
         recording: Recording | None = None,
         **kwargs: Any,
     ) -> None:
-        if worker_method not in ("process", "thread"):
-            raise SettingsError(f"worker_method must be 'process' or 'thread', not {worker_method!r}")
+        _choose("worker_method", worker_method, ("process", "thread"))
+        _choose("on_error", on_error, ("raise", "skip"))
+        _choose("on_worker_death", on_worker_death, ("raise", "restart"))
+        if isinstance(dataset, IterableDataset) and (on_error == "skip" or on_worker_death == "restart"):
+            raise SettingsError(
+                "on_error='skip' and on_worker_death='restart' need a map-style dataset: a stream cannot be asked again"
+            )
         self.worker_method = worker_method
         self.device = device
+        self.on_error = on_error
+        self.on_worker_death = on_worker_death
         self.recording = recording
+        self.quarantine = Quarantine(error_budget)
         self.epoch = 0
+        self._beginning = Beginning()
+        self._position = Position(over=True)
+        self._resume_at: tuple[Beginning, Position] | None = None
         super().__init__(dataset, batch_size, *args, **kwargs)
         if worker_method == "process" and self.num_workers > 0 and sys.platform == "win32":
             raise SettingsError("process workers need POSIX pipes; on Windows use worker_method='thread'")
@@ -64,6 +88,32 @@ class DataLoader(TorchDataLoader[T_co]):
         if self.num_workers > 0:
             self.check_worker_number_rationality()
         return LoaderIterator(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this loader stands: what its newest iterator has delivered. Plain values and tensors, for `torch.save`.
+
+        Augmentations that draw random numbers draw others after a resume; the samples and their order are the same.
+        """
+        if self._resume_at is not None:
+            epoch, (beginning, position) = self.epoch, self._resume_at
+        elif self._position.over:
+            epoch, beginning, position = self.epoch, Beginning.of(self), Position()
+        else:
+            epoch, beginning, position = self.epoch - 1, self._beginning, self._position
+        return to_state_dict(self, epoch=epoch, beginning=beginning, position=position)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration give the batches that had not been delivered when `state` was taken.
+
+        `num_workers` may differ for map-style datasets. Raises SettingsError if the state is of another kind of loader.
+        """
+        self.epoch, beginning, position = from_state_dict(self, state)
+        self._resume_at = (beginning, position)
+
+
+def _choose(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
 
 
 class LoaderIterator(_BaseDataLoaderIter):
@@ -74,10 +124,11 @@ class LoaderIterator(_BaseDataLoaderIter):
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
+        if loader.num_workers == 0:
+            loader._beginning = Beginning.of(loader, seed_follows=True)
         super().__init__(loader)
         self._owner = os.getpid()
-        self._journey = Journey(
-            self._job(loader),
+        way = Way(
             method=loader.worker_method,
             context=loader.multiprocessing_context or torch.multiprocessing.get_context(),
             prefetch_factor=loader.prefetch_factor or 1,
@@ -85,8 +136,10 @@ class LoaderIterator(_BaseDataLoaderIter):
             timeout_s=self._timeout or None,
             pin_device=self._pin_memory_device if self._pin_memory else None,
             device=loader.device,
+            restarts=loader.on_worker_death == "restart",
             recording=loader.recording,
         )
+        self._journey = Journey(self._job(loader), way, loader.quarantine)
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
         else:
@@ -103,15 +156,23 @@ class LoaderIterator(_BaseDataLoaderIter):
             base_seed=int(self._base_seed),
             shared_seed=self._shared_seed,
             worker_init_fn=loader.worker_init_fn if self._num_workers else None,
+            on_error=loader.on_error,
         )
 
     def _reset(self, loader: Any, first_iter: bool = False) -> None:
         """Begin an epoch with the workers that are there. Opens the sampler, as often as torch opens it."""
+        loader._beginning = Beginning.of(loader)
         super()._reset(loader, first_iter)
         self._begin(loader)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
-        self._journey.begin(self._sampler_iter, epoch=loader.epoch, shared_seed=self._shared_seed)
+        start, indices = Position(), self._sampler_iter
+        if loader._resume_at is not None:
+            loader._beginning, start = loader._resume_at
+            loader._resume_at = None
+            indices = loader._beginning.indices_again(loader, behind=0 if start.streams else start.done)
+        self._journey.begin(indices, epoch=loader.epoch, shared_seed=self._shared_seed, start=start)
+        loader._position = start  # the journey goes on with it
         loader.epoch += 1
 
     def pids(self) -> list[int]:
@@ -119,7 +180,7 @@ class LoaderIterator(_BaseDataLoaderIter):
         return self._journey.pids()
 
     def __next__(self) -> Any:
-        if torch.autograd._profiler_enabled() or self._IterableDataset_len_called is not None:
+        if torch._C._autograd._profiler_enabled() or self._IterableDataset_len_called is not None:
             return super().__next__()  # torch's own, which tells its profiler and warns of streams that are too long
         return self._next_data()
 

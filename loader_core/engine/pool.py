@@ -18,13 +18,17 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
-from multiprocessing import connection, parent_process, process
+from dataclasses import dataclass
+from multiprocessing import connection, parent_process
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Literal, Protocol
 
 from loader_core.engine.collate import Plan
+from loader_core.engine.identity import seed_process, seed_thread
+from loader_core.engine.task import Job, Made, Outcome, Resume, Task
 from loader_core.engine.transport import SharedFlag, Slots
-from loader_core.engine.worker import Job, Made, Outcome, Resume, Task, Worker, seed_process, seed_thread
+from loader_core.engine.worker import Worker
 from loader_core.trace import NULL_RECORDER, Kind, Recorder, RecordingShare, Role, now
 
 JOIN_S = 5.0
@@ -34,7 +38,7 @@ JOIN_S = 5.0
 class Pool(Protocol):
     """Where workers run. All methods are called from the consumer's thread."""
 
-    def plans(self, worker: int) -> list[Plan]:
+    def plans(self, worker: int) -> dict[int, Plan]:
         """The layouts that `worker` has told of."""
 
     def submit(self, worker: int, task: Task | Resume) -> None:
@@ -45,6 +49,9 @@ class Pool(Protocol):
 
         A worker that is gone is told of once, as Outcome.DIED with its exit code in `exitcode`.
         """
+
+    def restart(self, worker: int) -> None:
+        """Put a new worker in the place of one that is gone. What it was given is not given again by itself."""
 
     def pids(self) -> list[int]:
         """The processes that the workers run in."""
@@ -82,15 +89,20 @@ class InlinePool:
         self._worker = Worker(job, 0, slots=slots, recorder=self._record, same_process=True, where="")
         self._worker.start()
 
-    def plans(self, worker: int) -> list[Plan]:
+    def plans(self, worker: int) -> dict[int, Plan]:
         return self._worker.plans
 
     def submit(self, worker: int, task: Task | Resume) -> None:
-        assert isinstance(task, Task), "an inline loader has no workers to keep between epochs"
-        self._tasks.append(task)
+        if isinstance(task, Resume):
+            self._worker.resume(task)
+        else:
+            self._tasks.append(task)
 
     def receive(self, timeout_s: float | None) -> Made | None:
         return self._worker.make(self._tasks.popleft()) if self._tasks else None
+
+    def restart(self, worker: int) -> None:
+        raise AssertionError("what runs in the consumer's own thread cannot be gone")
 
     def pids(self) -> list[int]:
         return [os.getpid()]
@@ -128,7 +140,7 @@ class ThreadPool:
             self._threads.append(thread)
             thread.start()
 
-    def plans(self, worker: int) -> list[Plan]:
+    def plans(self, worker: int) -> dict[int, Plan]:
         return self._workers[worker].plans
 
     def submit(self, worker: int, task: Task | Resume) -> None:
@@ -139,6 +151,9 @@ class ThreadPool:
             return self._outbox.get(timeout=timeout_s) if timeout_s != 0 else self._outbox.get_nowait()
         except queue.Empty:
             return None
+
+    def restart(self, worker: int) -> None:
+        raise AssertionError("a thread does not die alone")
 
     def pids(self) -> list[int]:
         return [os.getpid()]
@@ -205,12 +220,11 @@ class ProcessPool:
     """
 
     def __init__(self, job: Job, *, slots: Slots, context: BaseContext, share: RecordingShare | None = None) -> None:
-        self._processes: list[process.BaseProcess] = []
-        self._inboxes: list[int] = []
+        self._job, self._slots, self._context, self._share = job, slots, context, share
+        self._workers: list[_Process] = []
         self._outboxes: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
-        self._ends: list[connection.Connection] = []
-        self._plans: list[list[Plan]] = [[] for _ in range(job.num_workers)]
+        self._plans: list[dict[int, Plan]] = [{} for _ in range(job.num_workers)]
         self._made: deque[Made] = deque()
         self._poll = select.poll()
         self._closing = SharedFlag()
@@ -219,41 +233,55 @@ class ProcessPool:
         _pools.add(self)
         try:
             for number in range(job.num_workers):
-                self._start(job, number, slots, context, share)
+                self._workers.append(self._started(number))
         except BaseException:
             self.close()
             raise
 
-    def _start(self, job: Job, number: int, slots: Slots, context: BaseContext, share: RecordingShare | None) -> None:
-        inbox, to_worker = context.Pipe(duplex=False)
-        from_worker, outbox = context.Pipe(duplex=False)
-        self._ends += [to_worker, from_worker]
+    def _started(self, number: int) -> _Process:
+        inbox, to_worker = self._context.Pipe(duplex=False)
+        from_worker, outbox = self._context.Pipe(duplex=False)
+        worker = self._context.Process(  # type: ignore[attr-defined]  # every concrete context has it
+            target=_work,
+            args=(self._job, number, inbox, outbox, self._closing, self._slots, self._share),
+            name=f"loader-{number}",
+            daemon=True,
+        )
         try:
-            worker = context.Process(  # type: ignore[attr-defined]  # every concrete context has it
-                target=_work,
-                args=(job, number, inbox, outbox, self._closing, slots, share),
-                name=f"loader-{number}",
-                daemon=True,
-            )
             worker.start()
+        except BaseException:
+            to_worker.close()
+            from_worker.close()
+            raise
         finally:
             # The worker's ends live in the worker alone, so that its death closes them.
             inbox.close()
             outbox.close()
-        self._processes.append(worker)
-        self._inboxes.append(to_worker.fileno())
         self._outboxes[from_worker.fileno()] = number
         self._deaths[worker.sentinel] = number
         self._poll.register(from_worker.fileno(), select.POLLIN)
         self._poll.register(worker.sentinel, select.POLLIN)
+        return _Process(worker, to_worker, from_worker)
 
-    def plans(self, worker: int) -> list[Plan]:
+    def restart(self, worker: int) -> None:
+        dead = self._workers[worker]
+        self._forget(self._outboxes, dead.outbox.fileno())
+        dead.close_ends()
+        dead.process.close()
+        self._plans[worker] = {}
+        self._workers[worker] = self._started(worker)
+
+    def _forget(self, register: dict[int, int], descriptor: int) -> None:
+        if register.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def plans(self, worker: int) -> dict[int, Plan]:
         return self._plans[worker]
 
     def submit(self, worker: int, task: Task | Resume) -> None:
         message = pickle.dumps(task, 5)
         with suppress(BrokenPipeError):  # the worker is gone, and `receive` tells how
-            _write(self._inboxes[worker], _LENGTH.pack(len(message)) + message)
+            _write(self._workers[worker].inbox.fileno(), _LENGTH.pack(len(message)) + message)
 
     def receive(self, timeout_s: float | None) -> Made | None:
         if not self._made:
@@ -269,51 +297,69 @@ class ProcessPool:
             return  # what the dead have finished comes before their death
         for descriptor in events:
             if descriptor in self._deaths:
-                self._poll.unregister(descriptor)
                 worker = self._deaths[descriptor]
-                dead = self._processes[worker]
+                self._forget(self._deaths, descriptor)
+                dead = self._workers[worker].process
                 dead.join()
                 self._made.append(Made(worker, Outcome.DIED, exitcode=dead.exitcode or 0))
 
     def _read_outbox(self, descriptor: int) -> None:
         messages = os.read(descriptor, _MADE.size * 64)
         if not messages:
-            self._poll.unregister(descriptor)
+            self._forget(self._outboxes, descriptor)
         for offset in range(0, len(messages), _MADE.size):
             self._made.append(_unpack_made(messages[offset : offset + _MADE.size]))
 
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self._processes if worker.pid is not None]
+        return [worker.process.pid or 0 for worker in self._workers]
 
     def close(self) -> None:
         if self._closed or os.getpid() != self._owner:
             return  # a process forked from ours has a copy of this pool: the workers are not its own
         self._closed = True
         self._closing.set()
-        # Not the end of the pipe but a word ends a worker: other processes may hold copies of our end. One whose pipe
-        # is full has tasks to read, and sees the flag after the next.
-        for inbox in self._inboxes:
-            os.set_blocking(inbox, False)
-            with suppress(BlockingIOError, BrokenPipeError):
-                os.write(inbox, _LENGTH.pack(0))
-        self.close_ends()
+        for worker in self._workers:
+            worker.dismiss()
         deadline = time.monotonic() + JOIN_S
-        for worker in self._processes:
-            worker.join(max(0.0, deadline - time.monotonic()))
-        for worker in self._processes:
-            if worker.is_alive():
-                worker.terminate()
-                worker.join(1)
-            if worker.is_alive():
-                worker.kill()
-                worker.join()
-            worker.close()
+        for worker in self._workers:
+            worker.end(deadline)
         self._closing.close()
 
     def close_ends(self) -> None:
         """Close this process's ends of the pipes: a worker forked later must not keep those of earlier ones open."""
-        for end in self._ends:
-            end.close()
+        for worker in self._workers:
+            worker.close_ends()
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """A worker process, and the consumer's ends of the pipes to and from it."""
+
+    process: BaseProcess
+    inbox: connection.Connection
+    outbox: connection.Connection
+
+    def dismiss(self) -> None:
+        # Not the end of the pipe but a word ends a worker: other processes may hold copies of our end. One whose pipe
+        # is full has tasks to read, and sees the pool's flag after the next.
+        os.set_blocking(self.inbox.fileno(), False)
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self.inbox.fileno(), _LENGTH.pack(0))
+        self.close_ends()
+
+    def end(self, deadline: float) -> None:
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(1)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process.close()
+
+    def close_ends(self) -> None:
+        self.inbox.close()
+        self.outbox.close()
 
 
 def _write(descriptor: int, message: bytes) -> None:

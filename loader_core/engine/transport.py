@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from loader_core.engine.collate import Memory, Place, aligned, is_plain
+from loader_core.engine.limits import check_descriptors, warn_of_memory
 from loader_core.errors import SharedMemoryError
 
 GRAIN_BYTES = 64 * 1024
@@ -43,15 +44,21 @@ class Slots:
     The consumer's side (`take`, `lend`, `give_back`) belongs to one thread; leases may end in any.
     """
 
-    def __init__(self, window: int, *, shared: bool) -> None:
-        """Slots for `window` batches under way, beside those that are lent."""
+    def __init__(self, window: int, *, shared: bool, workers: int = 0) -> None:
+        """Slots for `window` batches under way, beside those that are lent.
+
+        Raises SharedMemoryError if the process may not open the files that shared slots and `workers` need.
+        """
         count = window + SPARE_SLOTS
+        if shared:
+            check_descriptors(slots=count, workers=workers)
         self.copies = 0
         self._files = [_anonymous_file() for _ in range(count)] if shared else []
         self._maps: list[Memory] = [np.empty(0, np.uint8)] * count
         self._free = deque(range(count))
         self._leases: dict[int, weakref.ref[Memory]] = {}
         self._closed = False
+        self._measured = False
 
     # --- the worker's side ---
 
@@ -115,6 +122,9 @@ class Slots:
     def _view(self, slot: int, used: int) -> Memory:
         if len(self._maps[slot]) < used:
             self._maps[slot] = _map(self._files[slot])
+            if not self._measured:
+                self._measured = True
+                warn_of_memory(slots=len(self._maps), batch_bytes=used)
         return self._maps[slot][:used]
 
     def _return(self, slot: int) -> None:

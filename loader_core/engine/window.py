@@ -19,7 +19,7 @@ class _Flight:
 class PrefetchWindow:
     """The batches between dispatch and hand-over.
 
-    Numbers count the batches of one epoch from 0. At most `prefetch_factor * num_workers` are in flight: each
+    Numbers count the batches of one epoch, from `first` on. At most `prefetch_factor * num_workers` are in flight: each
     delivered batch (and each worker that runs out of samples) allows one more dispatch.
 
     In order, a batch is handed over when all before it were. Out of order, batches are handed over as they arrive.
@@ -28,6 +28,7 @@ class PrefetchWindow:
     num_workers: int
     prefetch_factor: int
     in_order: bool = True
+    first: int = 0
     _flights: dict[int, _Flight] = field(default_factory=dict)
     _arrivals: list[int] = field(default_factory=list)
     _active: list[bool] = field(default_factory=list)
@@ -41,6 +42,8 @@ class PrefetchWindow:
         self._active = [True] * self.num_workers
         self._load = [0] * self.num_workers
         self._credits = self.capacity
+        self._sent = self._next = self.first
+        self._turn = self.first % self.num_workers
 
     @property
     def capacity(self) -> int:

@@ -1,0 +1,66 @@
+"""Does this host have what the loader will need? Said before it runs out, with the numbers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from loader_core.errors import SharedMemoryError
+
+DESCRIPTORS_PER_WORKER = 4
+"""A pipe each way, the worker's sentinel, and one while it starts."""
+
+_SPARE_DESCRIPTORS = 16
+
+
+def check_descriptors(*, slots: int, workers: int) -> None:
+    """Raises SharedMemoryError if the process may not open as many files as shared slots and workers need."""
+    try:
+        import resource
+    except ImportError:  # not on this system, nor then the limit
+        return
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    folder = Path("/proc/self/fd")
+    used = len(list(folder.iterdir())) if folder.is_dir() else 0
+    needed = slots + DESCRIPTORS_PER_WORKER * workers
+    if allowed != resource.RLIM_INFINITY and used + needed + _SPARE_DESCRIPTORS > allowed:
+        raise SharedMemoryError(
+            f"this loader needs {needed} file descriptors ({slots} slots, {DESCRIPTORS_PER_WORKER} for each of "
+            f"{workers} workers), and {used} of {allowed} are in use. Allow more (ulimit -n), or use fewer workers "
+            "or a smaller prefetch_factor."
+        )
+
+
+def warn_of_memory(*, slots: int, batch_bytes: int) -> None:
+    """Warn once the size of a batch is known, if the slots will not fit into what memory is available."""
+    available = available_bytes()
+    if available is not None and slots * batch_bytes > available:
+        warnings.warn(
+            f"batches of {batch_bytes / 2**20:,.0f} MiB in {slots} slots will need {slots * batch_bytes / 2**30:.1f} "
+            f"GiB, and {available / 2**30:.1f} GiB are available. Use a smaller batch_size, fewer workers or a smaller "
+            "prefetch_factor.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def available_bytes() -> int | None:
+    """Memory that can still be had: the host's, or what the control group allows if that is less. None: not known."""
+    found = [size for size in (_host_bytes(), _group_bytes()) if size is not None]
+    return min(found, default=None)
+
+
+def _host_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _group_bytes() -> int | None:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+    except (OSError, ValueError):  # no such controller here, or "max"
+        return None

@@ -1,0 +1,37 @@
+"""Samples that could not be had, with `on_error="skip"`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from loader_core.engine.task import BadSample
+from loader_core.errors import QuarantineFull
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """Which samples raised, what, and how often. At most `budget` different samples; past that it raises.
+
+    Iterating gives `(BadSample, count)`, in the order in which they were first seen.
+    """
+
+    budget: int
+    _bad: dict[Any, tuple[BadSample, int]] = field(default_factory=dict)
+
+    def add(self, bad: BadSample) -> None:
+        """Note that a sample raised. Raises QuarantineFull past the budget."""
+        _, count = self._bad.get(bad.index, (bad, 0))
+        self._bad[bad.index] = (bad, count + 1)
+        if len(self._bad) > self.budget:
+            raise QuarantineFull(
+                f"{len(self._bad)} samples could not be had, more than error_budget={self.budget}. The last is sample "
+                f"{bad.index!r}: {bad.error}: {bad.message}. Mend the dataset, or allow more."
+            )
+
+    def __len__(self) -> int:
+        return len(self._bad)
+
+    def __iter__(self) -> Iterator[tuple[BadSample, int]]:
+        return iter(self._bad.values())
