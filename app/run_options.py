@@ -60,4 +60,3 @@ def _form(field: FieldInfo) -> dict[str, Any]:
         return {"choices": get_args(field.annotation), "help": about}
     kind = field.annotation if field.annotation in (int, float) else str
     return {"type": kind, "metavar": kind.__name__.upper(), "help": about}
-
