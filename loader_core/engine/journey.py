@@ -88,7 +88,9 @@ class Journey:
                 resources.callback(self._main.close)
             # One more than the window: a slot is taken for a new task before the batch just handed over is lent.
             shared = job.num_workers > 0 and way.method == "process"
-            self._slots = Slots(self._window.capacity + 1, shared=shared, workers=job.num_workers)
+            self._slots = Slots(
+                self._window.capacity + 1, shared=shared, workers=job.num_workers, page_lock=way.pin_device == "cuda"
+            )
             resources.callback(self._slots.close)
             self._pool = open_pool(job, method=way.method, slots=self._slots, context=way.context, share=share)
             resources.callback(self._pool.close)

@@ -44,8 +44,11 @@ class Slots:
     The consumer's side (`take`, `lend`, `give_back`) belongs to one thread; leases may end in any.
     """
 
-    def __init__(self, window: int, *, shared: bool, workers: int = 0) -> None:
+    def __init__(self, window: int, *, shared: bool, workers: int = 0, page_lock: bool = False) -> None:
         """Slots for `window` batches under way, beside those that are lent.
+
+        With `page_lock` the memory is registered with CUDA once, so that copies to the device are asynchronous straight
+        from the slot. Where the driver refuses, it stays pageable, and `Tensor.pin_memory` makes pinned copies.
 
         Raises SharedMemoryError if the process may not open the files that shared slots and `workers` need.
         """
@@ -59,6 +62,7 @@ class Slots:
         self._leases: dict[int, weakref.ref[Memory]] = {}
         self._closed = False
         self._measured = False
+        self._page_lock = page_lock
 
     # --- the worker's side ---
 
@@ -71,6 +75,8 @@ class Slots:
         if len(memory) < nbytes:
             size = -(-max(nbytes, len(memory) * 5 // 4) // GRAIN_BYTES) * GRAIN_BYTES
             memory = self._maps[slot] = self._grown(slot, size) if self._files else np.empty(size, np.uint8)
+            if self._page_lock and not self._files:
+                lock_pages(memory)
         return memory
 
     def _grown(self, slot: int, size: int) -> Memory:
@@ -122,6 +128,8 @@ class Slots:
     def _view(self, slot: int, used: int) -> Memory:
         if len(self._maps[slot]) < used:
             self._maps[slot] = _map(self._files[slot])
+            if self._page_lock:
+                lock_pages(self._maps[slot])
             if not self._measured:
                 self._measured = True
                 warn_of_memory(slots=len(self._maps), batch_bytes=used)
@@ -144,6 +152,7 @@ class Slots:
         self._free = deque()
         self._leases = {}
         self._closed = False
+        self._page_lock = False
 
 
 def _anonymous_file() -> int:
@@ -165,6 +174,14 @@ def _reserve(descriptor: int, size: int) -> None:
             f"no room for a batch of {size / 2**20:.1f} MiB in shared memory ({error.strerror}). "
             "Use a smaller batch_size, fewer workers or a smaller prefetch_factor."
         ) from error
+
+
+def lock_pages(memory: Memory) -> None:
+    """Register `memory` with CUDA for as long as it lives, if the driver lets us."""
+    runtime = torch.cuda.cudart()
+    address = memory.ctypes.data
+    if int(runtime.cudaHostRegister(address, memory.nbytes, 0)) == 0:
+        weakref.finalize(memory, runtime.cudaHostUnregister, address).atexit = False
 
 
 def _map(descriptor: int) -> Memory:
