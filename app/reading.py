@@ -20,7 +20,6 @@ from pydantic import ValidationError
 
 from app import wire
 from app.frames import Coarse, coarsen
-from app.logs import KEPT_SPANS
 from loader_core.diagnose.metrics import MEASURED_KINDS, Totals, measure
 from loader_core.diagnose.queues import Steps
 from loader_core.diagnose.rows import Rows, by_end, of_kinds
@@ -108,8 +107,10 @@ class _Reader:
         over: bool,
     ) -> Reading:
         """The reading in which `rows` are new. `buckets` is a copy of the roll-up up to now."""
-        ready, in_flight, loss = self._totals.add(rows)
-        self._recent = recent_rows(np.concatenate([self._recent, rows]), now_ns)
+        measured = of_kinds(rows, *MEASURED_KINDS)
+        ready, in_flight, loss = self._totals.add(measured)
+        recent = np.concatenate([self._recent, measured])
+        self._recent = recent[recent["end"] > now_ns - MAX_RECENT_NS][-MAX_RECENT_ROWS:]
         return Reading(
             fresh=fresh,
             source=source,
@@ -153,8 +154,7 @@ class LiveReader(_Reader):
                 self._trace, self._cursor = trace, 0
             rows, self._cursor, skipped = trace.tail(self._cursor, TAIL_ROWS)
             if fresh and skipped:
-                before = trace.window(0, int(rows["end"][0]), MEASURED_KINDS)
-                self._totals.add(by_end(before[before["end"] < rows["end"][0]]))
+                self._totals.add(ended_between(trace, -1, int(rows["end"][0]) - 1, MEASURED_KINDS))
             return self._reading(
                 trace,
                 rows,
@@ -176,7 +176,7 @@ class ReplayReader(_Reader):
         self._speed = speed
         self._clock = clock
         self._began_ns: int | None = None
-        self._read_ns = 0
+        self._read_ns = -1
         self._end = 0
 
     def read(self, *, live: bool) -> Reading:
@@ -186,7 +186,10 @@ class ReplayReader(_Reader):
             live = live and trace.run.live
             first = self._began_ns is None
             now_ns = min(self._now_ns(), trace.duration_ns)
-            rows = self._first_rows(trace, now_ns) if first else ended_between(trace, self._read_ns, now_ns)
+            if first:
+                self._read_ns = max(-1, now_ns - REPLAY_CONTEXT_NS)
+                self._totals.add(ended_between(trace, -1, self._read_ns, MEASURED_KINDS))
+            rows = ended_between(trace, self._read_ns, now_ns)
             self._read_ns = now_ns
             self._end += len(rows)
             over = now_ns >= trace.duration_ns and not live
@@ -206,29 +209,14 @@ class ReplayReader(_Reader):
             self._began_ns = self._clock()
         return self._from_ns + int((self._clock() - self._began_ns) * self._speed)
 
-    def _first_rows(self, trace: Trace, now_ns: int) -> Rows:
-        """All that was measured up to the beginning, and all else of the time just before it."""
-        measured = trace.window(0, now_ns, MEASURED_KINDS)
-        others = frozenset(Kind) - MEASURED_KINDS
-        context = trace.window(max(0, now_ns - REPLAY_CONTEXT_NS), now_ns, others)[-KEPT_SPANS:]
-        rows = np.concatenate([measured, context])
-        return by_end(rows[rows["end"] <= now_ns])
-
 
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def ended_between(trace: Trace, after_ns: int, until_ns: int) -> Rows:
-    """The rows that ended after `after_ns` and not after `until_ns`, by end."""
-    rows = trace.window(after_ns, until_ns)
+def ended_between(trace: Trace, after_ns: int, until_ns: int, kinds: Collection[Kind] | None = None) -> Rows:
+    """The rows (of `kinds`) that ended after `after_ns` and not after `until_ns`, by end."""
+    rows = trace.window(after_ns, until_ns, kinds)
     return by_end(rows[(rows["end"] > after_ns) & (rows["end"] <= until_ns)])
-
-
-def recent_rows(rows: Rows, now_ns: int) -> Rows:
-    """Of `rows`, those that the recent numbers may need."""
-    rows = of_kinds(rows, *MEASURED_KINDS)
-    kept: Rows = rows[rows["end"] > now_ns - MAX_RECENT_NS][-MAX_RECENT_ROWS:]
-    return kept
 
 
 def measure_recent(rows: Rows, now_ns: int) -> wire.Metrics:

@@ -143,7 +143,7 @@ class Script:
         self._consumer = self.recording.recorder(Role.CONSUMER)
         self._worker = self.recording.recorder(Role.WORKER, 0)
         self._made = 0
-        self.time_ns = self.recording.anchor_ns + MS
+        self.time_ns = time.perf_counter_ns()  # later than the START marks: a recorder's events never go back in time
 
     def batches(self, count: int, *, step_ns: int = 2 * MS) -> None:
         """`count` batches of one worker: fetched in 1 ms, waited for, and trained on for `step_ns`. 8 events each."""
@@ -204,3 +204,15 @@ def recorded(server: RunningServer, name: str, write: Callable[[Script], None]) 
     run.finish()
     known(server, name, "finished")
     return run
+
+
+def write_preview(run: Script, number: int, *, at_ns: int) -> None:
+    preview = wire.Preview(
+        number=number, at_ns=at_ns, batch=1, epoch=0, indices=[3], indices_total=1, labels=[], texts=[], leaves=[],
+        sheet=False, tile=96, columns=0, tiles=0,
+    )  # fmt: skip
+    folder = run.directory / "previews"
+    folder.mkdir(exist_ok=True)
+    scratch = folder / "scratch"
+    scratch.write_text(preview.model_dump_json())
+    scratch.rename(folder / f"{number:06}.json")
