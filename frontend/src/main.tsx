@@ -6,9 +6,10 @@ import { connect } from "./store/live";
 import { keepPast } from "./store/past";
 import { readPageState } from "./store/page-state";
 import { applyPreferences } from "./store/preferences";
-import { openRunId } from "./store/run";
+import { openRunId, run } from "./store/run";
 import { enter, entry } from "./store/session";
 import { keepAddress } from "./store/url";
+import { runName } from "./words";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/parts.css";
@@ -18,6 +19,9 @@ import "./style/explore.css";
 
 applyPreferences();
 openRunId.value = readPageState(location.search).run;
+effect(() => {
+  document.title = run.value ? `${runName(run.value)} · Loaderscope` : "Loaderscope";
+});
 render(<App />, document.getElementById("app")!);
 
 void enter();

@@ -3,8 +3,9 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { getFigures, type Figures } from "../api";
 import { t } from "../i18n";
+import { useVisible } from "../parts/visible";
 import { isDark, language } from "../store/preferences";
-import { isLive, openRunId } from "../store/run";
+import { isLive, openRunId, status } from "../store/run";
 import { CONFIG, loadPlotly, type Figure } from "./plotly";
 
 const ASK_EVERY_MS = 2_000;
@@ -13,8 +14,10 @@ const ASK_EVERY_MS = 2_000;
 function useFigures(visible: boolean) {
   const figures = useSignal<Figures | Error | null>(null);
   const [run, lang, dark, live] = [openRunId.value, language.value, isDark.value, isLive.value];
+  // Before its first status a run may not have a recording yet.
+  const begun = status.value !== null;
   useEffect(() => {
-    if (!visible || run === "") return;
+    if (!visible || !begun) return;
     let over = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
@@ -31,18 +34,13 @@ function useFigures(visible: boolean) {
       over = true;
       clearTimeout(timer);
     };
-  }, [visible, run, lang, dark, live]);
+  }, [visible, begun, run, lang, dark, live]);
   return figures;
 }
 
 export function Charts() {
   const root = useRef<HTMLElement>(null);
-  const visible = useSignal(false);
-  useEffect(() => {
-    const observer = new IntersectionObserver(([entry]) => (visible.value = entry?.isIntersecting ?? false));
-    if (root.current) observer.observe(root.current);
-    return () => observer.disconnect();
-  }, []);
+  const visible = useVisible(root);
   const figures = useFigures(visible.value).value;
   return (
     <section class="pane charts" ref={root} aria-label={t("charts.title")}>

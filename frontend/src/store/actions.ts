@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import * as api from "../api";
 import { t } from "../i18n";
+import { runName } from "../words";
 import { unwatch, watch } from "./live";
 import { dismiss, say } from "./messages";
 import { describe } from "./problems";
@@ -75,5 +76,6 @@ export function remove(id: string): void {
 }
 
 function nameOf(id: string): string {
-  return runs.value.find((summary) => summary.id === id)?.name || id;
+  const summary = runs.value.find((each) => each.id === id);
+  return summary ? runName(summary) : id;
 }

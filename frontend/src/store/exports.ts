@@ -2,13 +2,14 @@
 import { getSpans } from "../api";
 import { t } from "../i18n";
 import { decodeFrame } from "../socket/frames";
-import type { Scene } from "../timeline/scene";
+import { layout, type Canvases, type Scene } from "../timeline/scene";
+import { laneLabel, runName } from "../words";
 import { Flag, NOT_MEASURED, NO_BATCH } from "../wire";
 import { csv } from "./csv";
 import { say } from "./messages";
 import { describe } from "./problems";
-import { kinds } from "./recording";
-import { lanes, openRunId } from "./run";
+import { kinds, spans } from "./recording";
+import { lanes, openRunId, run } from "./run";
 import { endNs, startNs } from "./window";
 
 /** The spans of the window, asked from the server: it has all of them, the page only the newest. */
@@ -44,30 +45,48 @@ export async function downloadCsv(): Promise<void> {
 }
 
 const MARGIN_PX = 16;
+const NAMES_PX = 116;
+const TITLE_PX = 20;
 
-/** The canvases one below the other, on the page's ground. */
+/** The canvases one below the other, with the lanes' names and what must be said of them. */
 export function downloadPicture(scene: Scene | null): void {
   if (!scene) return;
   const { canvases, palette } = scene.snapshot();
   const parts = [canvases.ruler, canvases.lanes, canvases.queue, canvases.throughput];
   const ratio = canvases.lanes.width / Math.max(1, canvases.lanes.clientWidth);
-  const margin = MARGIN_PX * ratio;
+  const width = canvases.lanes.clientWidth + NAMES_PX + 2 * MARGIN_PX;
+  const height = parts.reduce((sum, part) => sum + part.clientHeight, 0) + TITLE_PX + 2 * MARGIN_PX;
   const picture = document.createElement("canvas");
-  picture.width = canvases.lanes.width + 2 * margin;
-  picture.height = parts.reduce((sum, part) => sum + part.height, 0) + 3 * margin;
+  picture.width = width * ratio;
+  picture.height = height * ratio;
   const brush = picture.getContext("2d");
   if (!brush) return;
+  brush.scale(ratio, ratio);
   brush.fillStyle = palette.surface;
-  brush.fillRect(0, 0, picture.width, picture.height);
-  brush.fillStyle = palette.quiet;
-  brush.font = `${11 * ratio}px ${palette.font}`;
-  brush.fillText(`Loaderscope · ${openRunId.value}`, margin, margin);
-  let y = 1.5 * margin;
+  brush.fillRect(0, 0, width, height);
+  brush.font = `11px ${palette.font}`;
+  brush.textBaseline = "middle";
+  brush.fillStyle = palette.text;
+  brush.fillText(`Loaderscope · ${run.value ? runName(run.value) : openRunId.value} · ${openRunId.value}`, MARGIN_PX, MARGIN_PX + TITLE_PX / 2);
+  let y = MARGIN_PX + TITLE_PX;
   for (const part of parts) {
-    brush.drawImage(part, margin, y);
-    y += part.height;
+    brush.drawImage(part, MARGIN_PX + NAMES_PX, y, part.clientWidth, part.clientHeight);
+    for (const [name, at] of namesOf(part, canvases)) brush.fillText(name, MARGIN_PX, y + at);
+    y += part.clientHeight;
   }
   picture.toBlob((blob) => blob && save(blob, `${openRunId.value}.png`));
+}
+
+/** The words beside a canvas, and how far down they stand. */
+function namesOf(part: HTMLCanvasElement, canvases: Canvases): [name: string, at: number][] {
+  const middle = part.clientHeight / 2;
+  if (part === canvases.queue) return [[`${t("strip.ready")} / ${t("strip.in_flight")}`, middle]];
+  if (part === canvases.throughput) return [[t("strip.throughput"), middle]];
+  if (part !== canvases.lanes) return [];
+  return layout.value.rows.map(({ lane, y, height }) => {
+    const isSimulated = (spans.laneFlags[lane.lane]! & Flag.SIMULATED) !== 0;
+    return [`${laneLabel(lane)}${isSimulated ? ` · ${t("flag.simulated")}` : ""}`, y + height / 2];
+  });
 }
 
 function save(blob: Blob, name: string): void {

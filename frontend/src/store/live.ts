@@ -9,6 +9,7 @@ import { kinds, take } from "./recording";
 import { forgetRun, openRunId, replay, runs, runsKnown, takeOpened, takePreviews, takeStatus, type Replay } from "./run";
 import { clearSelection } from "./selection";
 import { entry } from "./session";
+import { adopt } from "./settings";
 import { fitRun, following, resetWindow } from "./window";
 import { tOr } from "../i18n";
 
@@ -72,6 +73,8 @@ function receive(message: ServerMessage): void {
     case "opened":
       openRunId.value = message.run.id;
       takeOpened(message);
+      // The form shows what is in force, so that a change of it is a change of the run.
+      if (message.run.live && message.run.settings) adopt(message.run.settings);
       if (!message.run.live) void loadPreviews(message.run.id);
       if (!message.run.live && replay.value === null && following.value) fitRun();
       return;

@@ -1,5 +1,6 @@
 /** The open run: what it is, and its newest numbers. */
 import { batch, computed, signal } from "@preact/signals";
+import { sheetUrl } from "../api";
 import type { Change, Lane, Metrics, Opened, Preview, RunState, RunSummary, Status } from "../wire";
 import { clearRecording, learnStages, newestNs } from "./recording";
 import { frozen } from "./window";
@@ -77,7 +78,7 @@ export function takeStatus(message: Status): void {
     if (changes.value.length !== message.changes.length) changes.value = message.changes;
     learnStages(message.stages);
     if (message.now_ns > newestNs.value) newestNs.value = message.now_ns;
-    if (message.preview) takePreview(message.preview);
+    if (message.preview) void takePreview(message.run, message.preview);
   });
 }
 
@@ -86,12 +87,20 @@ export function takePreviews(id: string, kept: readonly Preview[]): void {
   if (id === openRunId.value && previews.value.length <= 1) previews.value = kept.slice(-MAX_PREVIEWS);
 }
 
-function takePreview(preview: Preview): void {
-  if (previews.value.some(({ number }) => number === preview.number)) return;
+/** Shows a preview once its picture is there: an empty frame in between would only flicker. */
+async function takePreview(id: string, preview: Preview): Promise<void> {
+  if (preview.sheet) await loaded(sheetUrl(id, preview.number));
+  if (id !== openRunId.value || previews.value.some(({ number }) => number === preview.number)) return;
   const newest = previews.value.at(-1)?.number ?? 0;
   previews.value = [...previews.value.slice(1 - MAX_PREVIEWS), preview];
   // While the view stands still, the picture that is looked at stays too.
   if (frozen.value && pinnedPreview.value === 0) pinnedPreview.value = newest;
+}
+
+async function loaded(url: string): Promise<void> {
+  const picture = new Image();
+  picture.src = url;
+  await picture.decode().catch(() => undefined); // a missing picture is drawn as an empty one
 }
 
 function sameLanes(a: readonly Lane[], b: readonly Lane[]): boolean {

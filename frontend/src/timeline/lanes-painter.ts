@@ -92,6 +92,14 @@ function outline(context: CanvasRenderingContext2D, { values, count }: Rects, co
 }
 
 let scratch: HTMLCanvasElement | null = null;
+let kept: ImageData | null = null;
+
+/** An empty picture of this size: the same one again while the size stays, for it is large. */
+function emptyImage(width: number, height: number): ImageData {
+  if (kept?.width === width && kept.height === height) kept.data.fill(0);
+  else kept = new ImageData(width, height);
+  return kept;
+}
 
 function paintRaster({ context, width }: Surface, { list, palette }: LanesPicture): void {
   const { raster, rasterRows } = list;
@@ -103,7 +111,7 @@ function paintRaster({ context, width }: Surface, { list, palette }: LanesPictur
   }
   const brush = scratch.getContext("2d");
   if (!brush) return;
-  const image = new ImageData(raster.width, rasterRows.length);
+  const image = emptyImage(raster.width, rasterRows.length);
   const pixels = new Uint32Array(image.data.buffer);
   for (let at = 0; at < pixels.length; at += 1) {
     const pixel = raster.pixels[at]!;

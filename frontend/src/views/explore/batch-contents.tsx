@@ -1,9 +1,10 @@
 /** What was in a batch: thumbnails, texts, and each tensor with its shape, type and range. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { sheetUrl } from "../../api";
 import { t, tOr } from "../../i18n";
 import { number, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
+import { useVisible } from "../../parts/visible";
 import { wantPreview } from "../../store/live";
 import { classes, isLive, openRunId, pinnedPreview, previews } from "../../store/run";
 import { selectBatch, selectedBatch } from "../../store/selection";
@@ -14,7 +15,10 @@ import type { Preview, TensorInfo } from "../../wire";
 const WISH_EVERY_MS = 2_000;
 
 export function BatchContents() {
-  const live = isLive.value && !frozen.value;
+  const root = useRef<HTMLElement>(null);
+  // A preview costs the run time: none is asked for that is not looked at.
+  const seen = useVisible(root).value;
+  const live = isLive.value && !frozen.value && seen;
   useEffect(() => {
     if (!live) return;
     const wish = () => document.hidden || wantPreview();
@@ -25,12 +29,12 @@ export function BatchContents() {
   const list = previews.value;
   const wanted = previewOfSelection() ?? list.find(({ number: each }) => each === pinnedPreview.value) ?? list.at(-1);
   return (
-    <section aria-label={t("batch.title")}>
+    <section ref={root} aria-label={t("batch.title")}>
       <div class="pane-head">
         <h2>{t("batch.title")}</h2>
         {wanted && <Position preview={wanted} />}
       </div>
-      <div class="batch-body">{wanted ? <Contents preview={wanted} /> : <p class="hint">{t(live ? "batch.coming" : "batch.none")}</p>}</div>
+      <div class="batch-body">{wanted ? <Contents preview={wanted} /> : <p class="hint">{t(isLive.value ? "batch.coming" : "batch.none")}</p>}</div>
     </section>
   );
 }

@@ -3,7 +3,7 @@ import { t } from "../../i18n";
 import { revision, spans } from "../../store/recording";
 import { layout } from "../../timeline/scene";
 import { Flag } from "../../wire";
-import { laneLabel } from "./span-words";
+import { laneLabel } from "../../words";
 
 export function LaneLabels() {
   void revision.value;

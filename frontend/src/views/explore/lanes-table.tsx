@@ -7,7 +7,7 @@ import { kinds, shown } from "../../store/recording";
 import { endNs, spanNs, startNs } from "../../store/window";
 import { laneTimes, type LaneTime } from "../../timeline/lane-times";
 import { layout } from "../../timeline/scene";
-import { laneLabel } from "./span-words";
+import { laneLabel } from "../../words";
 
 export const TABLE_ID = "timeline-table";
 const REFRESH_MS = 1_000;

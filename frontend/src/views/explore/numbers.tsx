@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { t } from "../../i18n";
 import { DASH, bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
 import { Sparkline } from "../../parts/sparkline";
-import { status, trend } from "../../store/run";
+import { isLive, status, trend } from "../../store/run";
 import { inFlight, loss, revision, rollup } from "../../store/recording";
 import type { Metrics } from "../../wire";
 
@@ -11,22 +11,24 @@ export function Numbers() {
   const now = status.value?.recent ?? null;
   const total = status.value?.total ?? null;
   // A recording has no "recent": its numbers are those of the whole run.
-  const shown = status.value?.state === "running" || status.value?.state === "paused" ? now : total;
+  const isRecent = status.value?.state === "running" || status.value?.state === "paused";
+  const shown = isRecent ? now : total;
+  const when = t(isRecent ? "numbers.recent" : "numbers.whole");
   // A recording comes with one status: its curves are those of the whole run, from the roll-up.
   const curve = (pick: (metrics: Metrics) => number | null, whole: (first: number, last: number) => number) =>
     trend.value.length > 1 ? trend.value.map(pick) : wholeRun(whole);
   return (
     <dl class="numbers pane" aria-label={t("numbers.title")}>
-      <Tile name={t("numbers.samples")} value={{ value: significant(shown?.samples_per_s), unit: "/s" }}>
+      <Tile name={t("numbers.samples")} title={when} value={{ value: significant(shown?.samples_per_s), unit: "/s" }}>
         <Sparkline values={curve((metrics) => metrics.samples_per_s, (first, last) => rollup.rate("samples", first, last))} />
       </Tile>
-      <Tile name={t("numbers.batches")} value={{ value: significant(shown?.batches_per_s), unit: "/s" }}>
+      <Tile name={t("numbers.batches")} title={when} value={{ value: significant(shown?.batches_per_s), unit: "/s" }}>
         <Sparkline values={curve((metrics) => metrics.batches_per_s, (first, last) => rollup.rate("batches", first, last))} />
       </Tile>
-      <Tile name={t("numbers.bytes")} value={perSecond(bytes(shown?.bytes_per_s))}>
+      <Tile name={t("numbers.bytes")} title={when} value={perSecond(bytes(shown?.bytes_per_s))}>
         <Sparkline values={curve((metrics) => metrics.bytes_per_s, (first, last) => rollup.rate("bytes", first, last))} />
       </Tile>
-      <Tile name={t("numbers.wait")} value={share(shown?.wait_share)} title={t("numbers.wait_about")}>
+      <Tile name={t("numbers.wait")} value={share(shown?.wait_share)} title={`${t("numbers.wait_about")}. ${when}`}>
         <Sparkline values={curve((metrics) => metrics.wait_share, waitShare)} />
       </Tile>
       <Tile name={t("numbers.flight")} value={{ value: number(shown?.in_flight), unit: t("numbers.ready", { count: number(shown?.ready) }) }}>
@@ -84,12 +86,17 @@ const CURVE_POINTS = 80;
 
 /** A number over the whole run, at `CURVE_POINTS` places. */
 function wholeRun(at: (first: number, last: number) => number): number[] {
-  void revision.value;
+  followRecording();
   const points = Math.min(CURVE_POINTS, rollup.length);
   return Array.from({ length: points }, (_, index) => {
     const first = Math.floor((index * rollup.length) / points);
     return at(first, Math.max(first + 1, Math.floor(((index + 1) * rollup.length) / points)));
   });
+}
+
+/** A live run redraws its numbers with each status, four times a second; a recording when its data has come. */
+function followRecording(): void {
+  if (!isLive.value) void revision.value;
 }
 
 function waitShare(first: number, last: number): number {
@@ -102,7 +109,7 @@ const LOSS_POINTS = 100;
 
 /** The loss over the whole run held, thinned to what a small curve can show. */
 function lossCurve(): number[] {
-  void revision.value;
+  followRecording();
   const step = Math.max(1, Math.floor(loss.size / LOSS_POINTS));
   const points: number[] = [];
   for (let index = 0; index < loss.size; index += step) points.push(loss.valueAt(index));

@@ -6,6 +6,7 @@ import { Icon } from "../../parts/icon";
 import { leaving, open, playAgain, remove } from "../../store/actions";
 import { openRunId, runs, runsKnown } from "../../store/run";
 import { mayOperate } from "../../store/session";
+import { runName } from "../../words";
 import type { RunState, RunSummary } from "../../wire";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5] as const;
@@ -34,10 +35,6 @@ export function RunsList() {
       </ul>
     </>
   );
-}
-
-export function runName(summary: RunSummary): string {
-  return summary.name || summary.settings?.dataset || summary.id;
 }
 
 function OneRun({ summary, speed }: { readonly summary: RunSummary; readonly speed: number }) {

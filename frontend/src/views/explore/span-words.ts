@@ -4,6 +4,7 @@ import { bytes, duration, joined, moment, number } from "../../i18n/format";
 import { kinds, shown } from "../../store/recording";
 import { lanes } from "../../store/run";
 import { PAINTS, type Paint } from "../../timeline/paints";
+import { laneLabel } from "../../words";
 import { Flag, NOT_MEASURED, NO_BATCH, type KindInfo } from "../../wire";
 
 export function kindOf(slot: number): KindInfo | undefined {
@@ -32,11 +33,6 @@ export function paintOf(slot: number): Paint {
 export function laneName(slot: number): string {
   const lane = lanes.value.find((candidate) => candidate.lane === shown.value.lane[slot]);
   return lane ? laneLabel(lane) : "";
-}
-
-export function laneLabel(lane: { readonly role: string; readonly worker: number; readonly rank: number }): string {
-  const name = lane.role === "worker" ? t("lane.worker", { number: lane.worker }) : tOr(`lane.${lane.role}`, lane.role);
-  return lane.rank > 0 ? t("lane.of_rank", { name, rank: lane.rank }) : name;
 }
 
 export function flagsOf(slot: number): string[] {

@@ -7,7 +7,8 @@ import { isLive, openRunId, replay, run, state } from "../../store/run";
 import { fitRun, following, frozen, startNs, toggleFollow, toggleFrozen, zoom } from "../../store/window";
 import type { Scene } from "../../timeline/scene";
 import { CopyLink, ExportMenu } from "./export-menu";
-import { StateChip, runName } from "./runs-list";
+import { runName } from "../../words";
+import { StateChip } from "./runs-list";
 
 const ZOOM = 1.5;
 
