@@ -227,8 +227,8 @@ def status_of(summary: RunSummary, reading: Reading | None, memory: list[Process
     """The run's numbers as a message. Without a reading nothing was measured yet."""
     if reading is None:
         nothing = Metrics(**asdict(measure(np.empty(0, ROW_DTYPE), start_ns=0, end_ns=0)))
-        numbers: dict[str, Any] = {"now_ns": 0, "recent": nothing, "total": nothing, "preview": None, "lost_events": 0}
-        numbers |= {"lanes": [], "stages": [], "changes": []}
+        numbers: dict[str, Any] = {"now_ns": 0, "recent": nothing, "total": nothing, "preview": None}
+        numbers |= {"lost_events": 0, "cursor": 0, "lanes": [], "stages": [], "changes": []}
     else:
         numbers = {
             "now_ns": reading.now_ns,
@@ -236,6 +236,7 @@ def status_of(summary: RunSummary, reading: Reading | None, memory: list[Process
             "total": reading.total,
             "preview": reading.preview,
             "lost_events": reading.lost,
+            "cursor": reading.end,
             "lanes": reading.lanes,
             "stages": reading.stages,
             "changes": reading.changes,

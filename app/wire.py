@@ -327,6 +327,7 @@ class Status(Wire):
     memory: list[ProcessMemory]
     preview: Preview | None = Field(description="the newest preview, when it is newer than the last one sent")
     lost_events: int = Field(description="events that the recording's own bound has dropped")
+    cursor: int = Field(description="the place after the newest span: a client that is there has all that there is")
 
 
 class Failed(Wire):

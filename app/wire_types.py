@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TYPESCRIPT = ROOT / "frontend" / "src" / "wire.ts"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 
-BEGIN_TABLES = "<!-- tables: written by `python -m app.wire` -->"
-END_TABLES = "<!-- end of tables -->"
+BEGIN = "<!-- {}: written by `python -m app.wire` -->"
+END = "<!-- end of {} -->"
 
 _SCALARS = {str: "string", int: "number", float: "number", bool: "boolean", Any: "unknown", type(None): "null"}
 _ALIASES = {wire.RunState: "RunState"}
@@ -248,13 +248,34 @@ def byte_tables() -> str:
     return "\n".join(lines)
 
 
+def message_tables() -> str:
+    """The messages of docs/protocol.md, as Markdown."""
+    lines = []
+    for title, union in (("From the server", wire.ServerMessage), ("From the client", wire.ClientMessage)):
+        lines += [f"**{title}:**", "", "| type | fields | what it says |", "|---|---|---|"]
+        for model in _union_members(union):
+            fields = [_field_row(name, field) for name, field in model.model_fields.items() if name != "type"]
+            meaning = " ".join(inspect.cleandoc(model.__doc__ or "").split())
+            lines.append(f"| `{model.model_fields['type'].default}` | {', '.join(fields) or '-'} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _field_row(name: str, field: FieldInfo) -> str:
+    shown = _type(field.annotation).replace("readonly ", "").replace("|", "\\|")
+    return f"`{name}`: {shown}"
+
+
 def protocol_page(page: str) -> str:
-    """`page` with its byte tables as they are now. Raises ValueError when its two marker lines are gone."""
-    head, begin, rest = page.partition(BEGIN_TABLES)
-    _, end, tail = rest.partition(END_TABLES)
-    if not begin or not end:
-        raise ValueError(f"docs/protocol.md needs the lines {BEGIN_TABLES!r} and {END_TABLES!r} around its byte tables")
-    return f"{head}{BEGIN_TABLES}\n\n{byte_tables()}\n\n{END_TABLES}{tail}"
+    """`page` with its tables as they are now. Raises ValueError when the marker lines around one are gone."""
+    for name, text in (("messages", message_tables()), ("bytes", byte_tables())):
+        begin, end = BEGIN.format(name), END.format(name)
+        head, has_begin, rest = page.partition(begin)
+        _, has_end, tail = rest.partition(end)
+        if not has_begin or not has_end:
+            raise ValueError(f"docs/protocol.md needs the lines {begin!r} and {end!r} around its {name}")
+        page = f"{head}{begin}\n\n{text}\n\n{end}{tail}"
+    return page
 
 
 # --- command ----------------------------------------------------------------------------------------------------------

@@ -345,6 +345,8 @@ export interface Status {
   readonly preview: Preview | null;
   /** events that the recording's own bound has dropped */
   readonly lost_events: number;
+  /** the place after the newest span: a client that is there has all that there is */
+  readonly cursor: number;
 }
 
 /** The server could not do what a message asked; the socket stays open unless `fatal`. */

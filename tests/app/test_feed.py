@@ -86,6 +86,7 @@ def test_a_recording_comes_whole_with_one_status_and_then_nothing(server: Runnin
         assert len(client.of("status")) == 1
         assert (client.status["state"], client.status["now_ns"]) == ("finished", run.trace().duration_ns)
         assert client.status["memory"] == []
+        assert client.status["cursor"] == client.received
 
 
 def test_of_a_long_recording_the_newest_come_and_the_others_are_counted(server: RunningServer) -> None:

@@ -97,7 +97,9 @@ def test_committed_types_and_tables_are_what_the_wire_says() -> None:
 def test_check_names_the_stale_file_and_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = tmp_path / "docs" / "protocol.md"
     page.parent.mkdir()
-    page.write_text(f"before\n{wire_types.BEGIN_TABLES}\nold\n{wire_types.END_TABLES}\nafter\n")
+    names = ("messages", "bytes")
+    parts = [f"{wire_types.BEGIN.format(name)}\nold\n{wire_types.END.format(name)}\n" for name in names]
+    page.write_text("before\n" + "".join(parts) + "after\n")
     monkeypatch.setattr(wire_types, "ROOT", tmp_path)
     monkeypatch.setattr(wire_types, "PROTOCOL", page)
     monkeypatch.setattr(wire_types, "TYPESCRIPT", tmp_path / "wire.ts")
