@@ -24,8 +24,9 @@ class Budget:
     """At most `limit_bytes` of events in a run directory, as one writer sees it.
 
     A segment that is not sealed is not dropped while its writer lives, so the directory holds at most the limit and
-    two segments per living writer (while it rolls, it has the full one and the new one). Each segment is folded into the roll-up before it is deleted; between the two a crash
-    leaves both, and a reader that finds a segment in the roll-up ignores its file.
+    two segments per living writer (while it rolls, it has the full one and the new one). Each segment is folded into
+    the roll-up before it is deleted; between the two a crash leaves both, and a reader that finds a segment in the
+    roll-up ignores its file.
     """
 
     def __init__(self, directory: Path, *, limit_bytes: int = DEFAULT_BUDGET_BYTES) -> None:

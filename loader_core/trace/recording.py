@@ -251,9 +251,7 @@ class Recording:
                 self._preview(delivery, recorder)
                 number, samples = delivery.number, delivery.samples
                 handed = [delivery.batch]
-                # The loader's own frame may hold the delivery: without the batch it holds no memory.
-                delivery.batch = None
-                del delivery
+                delivery.batch = None  # this frame and the loader's may hold the delivery, but not the batch's memory
                 start = now()
                 try:
                     yield handed.pop()

@@ -166,7 +166,8 @@ class Trace:
                 events = known(segment.reader.rows(start_ns + anchor_ns, end_ns + anchor_ns))
             except (FileNotFoundError, TraceError):
                 continue  # dropped meanwhile: the next refresh counts it
-            newest.add(self._rows(events[chosen[events["kind"]]], segment))
+            if len(events):
+                newest.add(self._rows(events[chosen[events["kind"]]], segment))
         rows = newest.rows()
         return rows[np.argsort(rows["start"], kind="stable")]
 

@@ -150,7 +150,7 @@ def test_a_stage_without_a_name_has_its_number(trace: Trace) -> None:
     assert stage["args"] == {"batch": 1, "epoch": 0, "sample": 5}
 
 
-@pytest.mark.parametrize("width", [MS // 2, 3 * MS, 1 << 60])
+@pytest.mark.parametrize("width", [4 * MS, 1 << 60])
 def test_each_event_is_exported_once_however_it_is_sliced(
     trace: Trace, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:

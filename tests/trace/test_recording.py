@@ -197,8 +197,9 @@ def test_nobody_holds_a_batch_but_the_training_loop(recording: Recording) -> Non
 
 def test_stop_ends_the_iteration_and_closes_the_loader(recording: Recording) -> None:
     closed: list[bool] = []
+    loader = deliveries(100, closed)  # held here, so that only `close` can end it
     count = 0
-    for _ in recording.deliver(deliveries(100, closed)):
+    for _ in recording.deliver(loader):
         count += 1
         recording.control.stop = count == 3
     assert count == 3
@@ -208,7 +209,8 @@ def test_stop_ends_the_iteration_and_closes_the_loader(recording: Recording) -> 
 
 def test_break_closes_the_loader_and_ends_the_step(recording: Recording) -> None:
     closed: list[bool] = []
-    for _ in recording.deliver(deliveries(100, closed)):
+    loader = deliveries(100, closed)
+    for _ in recording.deliver(loader):
         break
     assert closed == [True]
     assert kinds(events(recording.directory)[1:]) == ["WAIT_BATCH", "STEP"]
@@ -251,6 +253,8 @@ def test_pause_rests_between_two_batches_and_is_seen_while_it_lasts(recording: R
         recording.control.pause = False
     thread.join(10)
     assert done.is_set()
+    pauses = [row[1] - row[0] for row in events(recording.directory) if row[-1] == Kind.PAUSE]
+    assert recording.paused_ns == sum(pauses)
 
 
 def test_stop_and_finish_end_a_pause(tmp_path: Path) -> None:

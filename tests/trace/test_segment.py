@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,51 @@ def test_a_record_without_its_kind_is_not_there(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_a_look_that_is_torn_by_the_writer_gives_whole_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel copies a record's fields, then the writer publishes it, then the kernel copies its kind."""
+    writer = SegmentWriter(tmp_path, HEADER)
+    reader = SegmentReader(writer.path)
+    pread, torn = os.pread, []
+
+    def torn_pread(handle: int, size: int, offset: int) -> bytes:
+        if offset != HEADER_BYTES or torn:
+            return pread(handle, size, offset)
+        fields = pread(handle, size, offset)[: RECORD.size - 1]
+        pack(writer, 0, event(5))
+        torn.append(offset)
+        return fields + pread(handle, size, offset)[RECORD.size - 1 :]
+
+    monkeypatch.setattr(os, "pread", torn_pread)
+    assert reader.take().tolist() == [event(5)]
+    assert torn
+    writer.close()
+
+
+class Watched(np.ndarray):
+    """The mapped words of a segment, with a look by a reader after each single assignment."""
+
+    reader: SegmentReader
+    seen: list[Event]
+
+    def __setitem__(self, key: object, value: object) -> None:
+        super().__setitem__(key, value)
+        Watched.seen += Watched.reader.take().tolist()
+
+
+def test_records_written_in_bulk_are_never_seen_in_part(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, role=Role.WORKER, worker=0)
+    Watched.reader, Watched.seen = SegmentReader(segments(tmp_path)[0]), []
+    recorder._words = recorder._words.view(Watched)
+    recorder.epoch, end = 3, 1 << 60
+    recorder.add_items(7, [10, 20, 30], [end, end + 1, end + 2, end + 3], [100, 200, 300])
+    assert Watched.seen[1:] == [
+        (end, end + 1, 100, 10, 7, 3, 0, Kind.ITEM),
+        (end + 1, end + 2, 200, 20, 7, 3, 0, Kind.ITEM),
+        (end + 2, end + 3, 300, 30, 7, 3, 0, Kind.ITEM),
+    ]
+    recorder.close()
+
+
 def test_rows_overlapping_a_span(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, HEADER)
     spans = [(0, 10), (5, 20), (20, 20), (0, 30), (28, 40)]
@@ -160,6 +206,7 @@ def test_sealing_for_a_writer_that_is_gone(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
+import os
 from pathlib import Path
 from loader_core.trace import Kind, Recorder, Role
 recorder = Recorder(Path(sys.argv[1]), role=Role.WORKER, worker=0)
@@ -181,6 +228,7 @@ def test_sigkill_loses_no_record(tmp_path: Path, count: int) -> None:
 
 WRITER = """
 import sys
+import os
 from pathlib import Path
 from loader_core.trace import Kind, Recorder, Role
 recorder = Recorder(Path(sys.argv[1]), role=Role.WORKER, worker=0)
