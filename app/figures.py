@@ -8,10 +8,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from app.runs import RunStore
 from loader_core.diagnose.queues import QueueCount
-from loader_core.diagnose.rows import Rows, of_kinds
+from loader_core.diagnose.rows import of_kinds
 from loader_core.trace.event import Kind
+from loader_core.trace.rollup import BUCKET_DTYPE
+from loader_core.trace.trace import ROW_DTYPE
 
 LIFE_S = 0.5
 """How long the figures of a live run are given out before they are made anew."""
@@ -61,10 +65,13 @@ class FigureShelf:
 def _make(store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
     from loader_core.diagnose import figures  # plotly is loaded when somebody first looks
 
-    with store.reading(run_id) as trace:  # held while it is read and no longer: the live view waits for it
-        trace.refresh()
-        buckets: Rows = trace.rollup().copy()
-        rows = trace.window(0, trace.duration_ns, DRAWN_KINDS)
+    if store.summary(run_id).state == "starting":
+        buckets, rows = np.empty(0, BUCKET_DTYPE), np.empty(0, ROW_DTYPE)
+    else:
+        with store.reading(run_id) as trace:  # held while it is read and no longer: the live view waits for it
+            trace.refresh()
+            buckets = trace.rollup().copy()
+            rows = trace.window(0, trace.duration_ns, DRAWN_KINDS)
     ready, in_flight = QueueCount().add(rows)
     waited = of_kinds(rows, Kind.WAIT_BATCH)
     drawn = {

@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.order import RunOrder
 from app.settings import Settings
 from app.wire import FrameType, Metrics, Preview, RunSettings, decode_frame
 from loader_core.trace.event import Kind, Role
@@ -127,6 +128,17 @@ def test_figures_come_in_both_languages_and_themes(reader: TestClient) -> None:
         assert all(figure["data"] and figure["layout"]["title"]["text"] for figure in figures.values())
     assert answers["es", "light"] != answers["en", "light"] != answers["en", "dark"]
     assert reader.get(f"/api/runs/{RUN}/figures", params={"lang": "fr"}).status_code == 422
+
+
+def test_a_run_that_is_starting_has_empty_figures(settings: Settings) -> None:
+    directory = settings.runs_home / RUN
+    directory.mkdir(parents=True)
+    RunOrder(settings=RunSettings()).write(directory)
+    with TestClient(create_app(settings), base_url=ORIGIN, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        assert client.get(f"/api/runs/{RUN}").json()["state"] == "starting"
+        assert list(client.get(f"/api/runs/{RUN}/figures").json()) == ["throughput", "queue", "waits"]
+        answer = client.get(f"/api/runs/{RUN}/spans")
+    assert (answer.status_code, answer.json()["code"]) == (409, "unreadable_run")
 
 
 def test_previews_are_listed_and_their_sheets_sent(reader: TestClient, recorded: Recorded) -> None:

@@ -42,25 +42,23 @@ def recorded(home: Path) -> str:
     return "one"
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments], capture_output=True, text=True, timeout=50, check=False
+def test_a_run_is_made_listed_and_exported(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "app", "run", "--name", "mine", *QUICK, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-
-
-def test_a_run_is_made_listed_and_exported(home: Path, tmp_path: Path) -> None:
-    made = command("run", "--name", "mine", *QUICK, "--json")
-    assert made.returncode == 0, made.stderr
     run = json.loads(made.stdout)
     assert (run["state"], run["samples"], run["name"]) == ("finished", 1704, "mine")
-    listed = json.loads(command("list", "--json").stdout)
-    assert listed == [run]
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [run]
     target = tmp_path / "trace.json"
-    exported = command("export", run["id"], "--perfetto", str(target))
-    assert exported.stdout == f"wrote {target}\n"
+    assert main(["export", run["id"], "--perfetto", str(target)]) == 0
+    assert capsys.readouterr().out == f"wrote {target}\n"
     assert json.loads(target.read_text())["otherData"]["name"] == "mine"
-    summary = json.loads(command("export", str(home / "runs" / run["id"]), "--summary").stdout)
-    assert summary["samples"] == 1704
+    assert main(["export", str(home / "runs" / run["id"]), "--summary"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 1704
 
 
 def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path) -> None:
