@@ -14,8 +14,8 @@ const ASK_EVERY_MS = 2_000;
 function useFigures(visible: boolean) {
   const figures = useSignal<Figures | Error | null>(null);
   const [run, lang, dark, live] = [openRunId.value, language.value, isDark.value, isLive.value];
-  // Before its first status a run may not have a recording yet.
-  const begun = status.value !== null;
+  // While it starts, a run has no recording yet.
+  const begun = status.value !== null && status.value.state !== "starting";
   useEffect(() => {
     if (!visible || !begun) return;
     let over = false;
@@ -96,7 +96,7 @@ function Chart({ figure }: { readonly figure: Figure }) {
 
 type Layout = Figure["layout"];
 
-/** A figure is made for reports too; here the page writes its title, and the legend stands below the axis. */
+/** A figure is made for reports too; here the page writes its title, and the legend stands above the axes. */
 function onThisPage(layout: Layout, datarevision: number): Layout {
   const font = layout.font as object | undefined;
   const legend = layout.legend as object | undefined;
@@ -106,7 +106,7 @@ function onThisPage(layout: Layout, datarevision: number): Layout {
     autosize: true,
     margin: { l: 52, r: 44, t: 8, b: 40 },
     font: { ...font, family: "system-ui, sans-serif", size: 11 },
-    legend: { ...legend, orientation: "h", x: 0, y: -0.2, yanchor: "top", xanchor: "left" },
+    legend: { ...legend, orientation: "h", x: 0, y: 1.02, yanchor: "bottom", xanchor: "left" },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     // uirevision: a zoom survives new data. datarevision: plotly sees only that a new number came.

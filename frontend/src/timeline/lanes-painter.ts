@@ -4,6 +4,7 @@ import type { LaneRow, Layout } from "./layout";
 import { TEXTURE, type Palette } from "./palette";
 import { ERROR, Level, PAINTS } from "./paints";
 import type { SpanStore } from "./span-store";
+import { paintRaster } from "./raster-painter";
 import type { Surface } from "./surface";
 import { texture } from "./textures";
 import type { TimeScale } from "./time-scale";
@@ -51,7 +52,7 @@ function paintSpans(surface: Surface, picture: LanesPicture): void {
   const { context } = surface;
   const { list, palette } = picture;
   const alpha = context.globalAlpha;
-  paintRaster(surface, picture);
+  paintRaster(surface, picture.list, palette);
   context.globalAlpha = alpha * TINT_ALPHA;
   list.tint.forEach((rects, paint) => fill(context, rects, palette.paint[paint]!));
   context.globalAlpha = alpha;
@@ -88,39 +89,6 @@ function outline(context: CanvasRenderingContext2D, { values, count }: Rects, co
     const [x, y, width, height] = [values[at]!, values[at + 1]!, values[at + 2]!, values[at + 3]!];
     if (width < MIN_OUTLINE_PX) context.fillRect(x, y, width, height);
     else context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
-  }
-}
-
-let scratch: HTMLCanvasElement | null = null;
-let kept: ImageData | null = null;
-
-/** An empty picture of this size: the same one again while the size stays, for it is large. */
-function emptyImage(width: number, height: number): ImageData {
-  if (kept?.width === width && kept.height === height) kept.data.fill(0);
-  else kept = new ImageData(width, height);
-  return kept;
-}
-
-function paintRaster({ context, width }: Surface, { list, palette }: LanesPicture): void {
-  const { raster, rasterRows } = list;
-  if (rasterRows.length === 0) return;
-  scratch ??= document.createElement("canvas");
-  if (scratch.width < raster.width || scratch.height < rasterRows.length) {
-    scratch.width = Math.max(scratch.width, raster.width);
-    scratch.height = Math.max(scratch.height, rasterRows.length);
-  }
-  const brush = scratch.getContext("2d");
-  if (!brush) return;
-  const image = emptyImage(raster.width, rasterRows.length);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let at = 0; at < pixels.length; at += 1) {
-    const pixel = raster.pixels[at]!;
-    if (pixel > 0) pixels[at] = palette.pixel[pixel - 1]!;
-  }
-  brush.putImageData(image, 0, 0);
-  context.imageSmoothingEnabled = false;
-  for (const { row, y, height } of rasterRows) {
-    context.drawImage(scratch, 0, row, raster.width, 1, 0, y, width, height);
   }
 }
 
