@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import webbrowser
@@ -37,6 +38,9 @@ SHOWN_RUNS = 50
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
+
+TERMINATED = 143
+"""The same after SIGTERM."""
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(soft_wrap=True, highlight=False, stderr=True)
@@ -201,7 +205,10 @@ def _has_display() -> bool:
 def run_command(options: argparse.Namespace) -> int:
     """Make a run with these settings, show how it goes, and keep the recording for `open` and `export`. Exit code 1 if
     it failed."""
-    summary = asyncio.run(_run(options))
+    try:
+        summary = asyncio.run(_run(options))
+    except asyncio.CancelledError:
+        return TERMINATED
     if options.json:
         out.print_json(summary.model_dump_json())
     else:
@@ -212,6 +219,9 @@ def run_command(options: argparse.Namespace) -> int:
 async def _run(options: argparse.Namespace) -> RunSummary:
     settings = _settings(options)
     wanted = run_settings(options)
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with RunStore(settings, Host(settings.data)) as store:
         run = await store.start(wanted)
         with contextlib.ExitStack() as screen:

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a run directory may be called; others are not looked at."""
 
+DELETED = ".deleted"
+"""End of the name of a directory that is being deleted."""
+
 WATCH_INTERVAL_S = 1.0
 """How often the folder of runs is looked through, and live runs are measured."""
 
@@ -69,6 +72,7 @@ class RunStore:
 
     async def __aenter__(self) -> Self:
         self._settings.runs_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._finish_deleting)
         await self._discover()
         self._spawn(self._watch())
         return self
@@ -198,13 +202,18 @@ class RunStore:
                 f"run {run_id} lies outside of this server's folder: delete {run.directory} yourself",
                 code="run_imported",
             )
-        doomed = run.directory.with_name(f".{run_id}.deleted")
+        doomed = run.directory.with_name(f".{run_id}{DELETED}")
         run.directory.rename(doomed)
         del self._runs[run_id]
         run.close()
         self._bump()
         self._traces.forget(run.directory)
         await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+
+    def _finish_deleting(self) -> None:
+        """Removes what a server that was killed had begun to delete."""
+        for doomed in self._settings.runs_home.glob(f".*{DELETED}"):
+            shutil.rmtree(doomed, ignore_errors=True)
 
     # --- watching -----------------------------------------------------------------------------------------------------
 

@@ -58,17 +58,18 @@ class Site:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
-        if request.url.path.startswith("/vendor/"):
+        path: str = request.scope["path"]
+        if path.startswith("/vendor/"):
             return await _respond_plotly(request)
+        name = path.removeprefix("/")
         files = await asyncio.to_thread(list_files, self._folder)
         if "index.html" not in files:
             return HTMLResponse(MISSING_PAGE, status_code=503)
-        path = files.get(name or "index.html")
-        if path is None:
+        file = files.get(name or "index.html")
+        if file is None:
             raise NotFoundError("there is no such page: the dashboard is at /")
         caching = FOR_EVER if name.startswith(HASHED_FOLDER) else ASK_AGAIN
-        return FileResponse(path, headers={"cache-control": caching})
+        return FileResponse(file, headers={"cache-control": caching})
 
 
 def list_files(folder: Path) -> dict[str, Path]:
@@ -86,9 +87,9 @@ async def _respond_plotly(request: Request) -> Response:
     """plotly.js under a name that has its version in it, so that a browser may keep it for ever; its plain name leads
     there."""
     versioned = PLOTLY_PATH.replace(".min.js", f"-{importlib.metadata.version('plotly')}.min.js")
-    if request.url.path == PLOTLY_PATH:
+    if request.scope["path"] == PLOTLY_PATH:
         return RedirectResponse(versioned, headers={"cache-control": ASK_AGAIN})
-    if request.url.path != versioned:
+    if request.scope["path"] != versioned:
         raise NotFoundError(f"there is only {PLOTLY_PATH} here")
     headers = {"cache-control": FOR_EVER, "vary": "accept-encoding"}
     if "gzip" in Headers(scope=request.scope).get("accept-encoding", ""):

@@ -61,7 +61,8 @@ def test_a_run_is_made_listed_and_exported(home: Path, tmp_path: Path, capsys: p
     assert json.loads(capsys.readouterr().out)["samples"] == 1704
 
 
-def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path, number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "run", "--dataset", "gapminder", "--consumer", "step", "--seconds", "0"],
         stdout=subprocess.PIPE,
@@ -74,9 +75,9 @@ def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path) -> None:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)  # a poll with a deadline
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in out + err
     (header,) = home.glob("runs/*/run.json")
     assert json.loads(header.read_text())["state"] == "stopped"

@@ -23,6 +23,7 @@ from loader_core.trace.control import Control
 from loader_core.trace.recording import Recording
 from loader_core.trace.run_file import RUN_FILE
 from tests.app.stores import end_of, opened, until
+from tests.server import RunningServer
 
 SCRIPT = """
 import sys, time
@@ -84,6 +85,38 @@ def test_a_run_whose_process_is_gone_is_sealed_and_readable(settings: Settings, 
     assert (sealed.state, sealed.live) == ("interrupted", False)
     assert sealed.reason == f"its process {script.pid} is gone; what it recorded is whole up to then"
     assert events > 0
+
+
+def test_a_run_outlives_its_server_and_the_next_one_stops_it(settings: Settings) -> None:
+    server = RunningServer(settings.home)
+    server.start()
+    wanted = {"dataset": "gapminder", "consumer": "step", "step_ms": 5, "seconds": 0}
+    run_id = server.request("POST", "/runs", wanted)["id"]
+    server.until(run_id, "running")
+    server.process.kill()
+    server.process.wait()
+
+    async def body() -> RunSummary:
+        async with opened(settings) as store:
+            found = await until(store, run_id, lambda run: run.batches > 0)
+            assert (found.state, found.live) == ("running", True)
+            assert store.pause(run_id, paused=True).state == "paused"
+            return await store.stop(run_id)
+
+    stopped = asyncio.run(body())
+    assert (stopped.state, stopped.live) == ("stopped", False)
+
+
+def test_what_was_being_deleted_is_gone_after_the_next_start(settings: Settings) -> None:
+    half = settings.runs_home / ".20261122-141503-ab12.deleted"
+    (half / "previews").mkdir(parents=True)
+
+    async def body() -> None:
+        async with opened(settings) as store:
+            assert store.summaries() == []
+
+    asyncio.run(body())
+    assert not half.exists()
 
 
 def test_an_id_that_another_process_has_now_is_no_sign_of_life(settings: Settings, script: Any) -> None:

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.problems import NotFoundError
 from app.settings import Settings
-from app.site import plotly_path
+from app.site import Site, list_files, plotly_path
 from tests.app.conftest import ORIGIN
 
 
@@ -39,6 +45,42 @@ def test_a_missing_front_end_is_told_in_plain_words(settings: Settings) -> None:
     assert answer.status_code == 503
     assert "python3 run.py" in answer.text
     assert "npm run build" in answer.text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "dist"
+    (folder / "assets").mkdir(parents=True)
+    for name in ("index.html", "favicon.svg", "assets/main-abc123.js"):
+        (folder / name).write_text(name)
+    (folder.parent / "secret").write_text("secret")
+    return folder
+
+
+SEGMENTS = st.sampled_from(
+    ["..", ".", "", "assets", "index.html", "main-abc123.js", "secret", "dist", "\0", "~", "C:", "\\\\host", "%2e%2e"]
+)
+
+
+@given(path=st.one_of(st.text(), st.lists(SEGMENTS, max_size=6).map("/".join)))
+def test_only_a_listed_name_is_ever_a_file(folder: Path, path: str) -> None:
+    listed = list_files(folder)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: nobody sets it")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": f"/{path}", "headers": [], "query_string": b"", "scheme": "http"}
+    try:
+        asyncio.run(Site(folder)({**scope, "server": ("127.0.0.1", 8000)}, receive, send))
+    except NotFoundError:
+        return
+    assert sent[0]["status"] == 200
+    assert b"".join(message.get("body", b"") for message in sent).decode() in listed
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
