@@ -14,8 +14,6 @@ export interface Palette {
   readonly rule: string;
   readonly accent: string;
   readonly font: string;
-  /** Forced colours: texture has to carry what colour no longer can. */
-  readonly forced: boolean;
 }
 
 /** How a paint looks besides its colour: colour is never alone. */
@@ -37,12 +35,13 @@ export const TEXTURE: Readonly<Record<Paint, "solid" | "hatch" | "dots" | "outli
 export function readPalette(element: Element): Palette {
   const style = getComputedStyle(element);
   const token = (name: string) => style.getPropertyValue(name).trim();
+  // Forced colours take the ground, the text and the lines; the paints stay, for they are what the picture says.
   const forced = matchMedia("(forced-colors: active)").matches;
-  const paint = PAINTS.map((name) => (forced ? "CanvasText" : token(`--paint-${name}`)));
+  const paint = PAINTS.map((name) => token(`--paint-${name}`));
   return {
     paint,
-    onPaint: paint.map((colour) => (forced ? "Canvas" : luminance(colour) > 0.3 ? "#111" : "#fff")),
-    pixel: Uint32Array.from(paint, (colour) => (forced ? 0xff808080 : toPixel(colour))),
+    onPaint: paint.map((colour) => (luminance(colour) > 0.3 ? "#111" : "#fff")),
+    pixel: Uint32Array.from(paint, toPixel),
     surface: forced ? "Canvas" : token("--surface"),
     sunken: forced ? "Canvas" : token("--sunken"),
     text: forced ? "CanvasText" : token("--text"),
@@ -50,7 +49,6 @@ export function readPalette(element: Element): Palette {
     rule: forced ? "GrayText" : token("--rule"),
     accent: forced ? "Highlight" : token("--accent"),
     font: token("--font"),
-    forced,
   };
 }
 

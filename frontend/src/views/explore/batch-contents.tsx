@@ -7,6 +7,7 @@ import { Icon } from "../../parts/icon";
 import { useVisible } from "../../parts/visible";
 import { wantPreview } from "../../store/live";
 import { classes, isLive, openRunId, pinnedPreview, previews } from "../../store/run";
+import { mayOperate } from "../../store/session";
 import { selectBatch, selectedBatch } from "../../store/selection";
 import { frozen } from "../../store/window";
 import type { Preview, TensorInfo } from "../../wire";
@@ -16,9 +17,9 @@ const WISH_EVERY_MS = 2_000;
 
 export function BatchContents() {
   const root = useRef<HTMLElement>(null);
-  // A preview costs the run time: none is asked for that is not looked at.
+  // A preview costs the run time: none is asked for that is not looked at, and none by who may only look.
   const seen = useVisible(root).value;
-  const live = isLive.value && !frozen.value && seen;
+  const live = isLive.value && !frozen.value && seen && mayOperate.value;
   useEffect(() => {
     if (!live) return;
     const wish = () => document.hidden || wantPreview();
