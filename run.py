@@ -160,11 +160,11 @@ def set_up_front_end(stamps: dict[str, str]) -> None:
     if stamps.get("built") == built and (FRONT / "dist" / "index.html").is_file():
         return
     node, npm = find_node()
-    os.environ["PATH"] = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}  # for npm's scripts
     if stamps.get("packages") != packages or not (FRONT / "node_modules").is_dir():
-        must("front end's packages", [*npm, "ci", "--no-audit", "--no-fund"])
+        must("front end's packages", [*npm, "ci", "--no-audit", "--no-fund"], environment)
         stamps["packages"] = packages
-    must("front end", [*npm, "run", "build"])
+    must("front end", [*npm, "run", "build"], environment)
     stamps["built"] = built
     write_stamps(stamps)
 
@@ -187,21 +187,23 @@ def find_node() -> tuple[str, list[str]]:
 # --- steps and stamps -------------------------------------------------------------------------------------------------
 
 
-def must(what: str, command: list[str]) -> None:
+def must(what: str, command: list[str], environment: dict[str, str]) -> None:
     """A step of the front end that has to work."""
-    code = step(what, command, cwd=FRONT)
+    code = step(what, command, cwd=FRONT, environment=environment)
     if code:
         raise failed(what, command, code)
 
 
-def step(what: str, command: list[str], *, cwd: Path = ROOT) -> int:
+def step(what: str, command: list[str], *, cwd: Path = ROOT, environment: dict[str, str] | None = None) -> int:
     """Run one step, showing its name and how long it takes. Its exit code."""
     import subprocess
 
     started, live = time.monotonic(), sys.stdout.isatty()
     print(f"  {what} ...", end="" if live else "\n", flush=True)
     with LOG.open("wb") as log:
-        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
         code = None
         while code is None:
             try:

@@ -169,7 +169,7 @@ def front_end(checkout: Path, *, builds: bool = True) -> None:
         (checkout / "frontend" / name).write_text(name)
     npm = checkout / "npm"
     npm.write_text(
-        "#!/bin/sh\necho $1 >> ../asked\nmkdir -p node_modules dist\n"
+        "#!/bin/sh\necho $1 >> ../asked\necho $PATH > ../path\nmkdir -p node_modules dist\n"
         + ("echo page > dist/index.html\n" if builds else "exit 1\n")
     )
     npm.chmod(0o755)
@@ -177,8 +177,8 @@ def front_end(checkout: Path, *, builds: bool = True) -> None:
 
 def test_the_front_end_is_built_when_its_sources_change(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     front_end(checkout)
-    monkeypatch.setattr(run, "find_node", lambda: (sys.executable, [str(checkout / "npm")]))
-    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setattr(run, "find_node", lambda: ("/node's/bin/node", [str(checkout / "npm")]))
+    before = os.environ["PATH"]
 
     def asked() -> list[str]:
         run.set_up_front_end(run.read_stamps())
@@ -195,12 +195,13 @@ def test_the_front_end_is_built_when_its_sources_change(checkout: Path, monkeypa
     (checkout / "frontend" / "dist" / "index.html").unlink()
     assert asked() == ["run"]
     assert json.loads(run.STAMPS.read_text()).keys() == {"packages", "built"}
+    assert (checkout / "path").read_text().startswith("/node's/bin:"), "npm's scripts find node on the PATH"
+    assert os.environ["PATH"] == before, "and nothing else does"
 
 
 def test_a_front_end_that_does_not_build_is_tried_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     front_end(checkout, builds=False)
     monkeypatch.setattr(run, "find_node", lambda: (sys.executable, [str(checkout / "npm")]))
-    monkeypatch.setenv("PATH", os.environ["PATH"])
     for _ in range(2):
         with pytest.raises(run.SetupError, match="front end's packages' ended with exit code 1"):
             run.set_up_front_end(run.read_stamps())
