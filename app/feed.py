@@ -93,6 +93,7 @@ class Feed:
         self._memory: list[ProcessMemory] = []
         self._memory_due_s = 0.0
         self._status_due_s = 0.0
+        self._summary_version = -1
         self.problem: RequestError | TraceError | None = None
         """Why there is nothing (more) to be seen. The feed has ended."""
         self.summary: RunSummary | None = None
@@ -169,19 +170,28 @@ class Feed:
 
     async def _tick(self, now_s: float) -> bool:
         """Reads what is new; whether nothing will come any more."""
-        summary = self._store.summary(self.run_id)
+        due = now_s >= self._status_due_s or self._store.version != self._summary_version
+        summary = self._look() if due or self.summary is None else self.summary
         try:
             reading = await asyncio.to_thread(self._reader.read, live=summary.live)
         except TraceError:
             if summary.live and summary.state == "starting":  # its header is written when torch is imported
-                self._tell(summary, now_s)
+                if due:
+                    self._tell(now_s)
                 return False
             raise
         self._take(reading)
         await self._measure(None if reading.over else reading, now_s)
-        # The state may have changed while the thread read.
-        self._tell(self._store.summary(self.run_id), now_s, at_once=reading.fresh or reading.over)
+        if due or reading.fresh or reading.over:
+            self._look()  # the state may have changed while the thread read
+            self._tell(now_s)
         return reading.over
+
+    def _look(self) -> RunSummary:
+        """The run as the store knows it now. It asks the system after the process: not at each tick."""
+        self._summary_version = self._store.version
+        self.summary = self._store.summary(self.run_id)
+        return self.summary
 
     def _take(self, reading: Reading) -> None:
         if reading.fresh:
@@ -202,13 +212,11 @@ class Feed:
             self._memory_due_s = now_s + MEMORY_S
             self._memory = await asyncio.to_thread(process_memory, reading.pids)
 
-    def _tell(self, summary: RunSummary, now_s: float, *, at_once: bool = False) -> None:
-        """Makes the status, when it is due and says something new."""
-        if now_s < self._status_due_s and not at_once:
-            return
-        self.summary = summary
+    def _tell(self, now_s: float) -> None:
+        """Makes the status, if it says something new."""
+        assert self.summary is not None
         self._status_due_s = now_s + STATUS_S
-        status = status_of(summary, self.reading, self._memory)
+        status = status_of(self.summary, self.reading, self._memory)
         if status != self.status:
             self.status = status
             self.status_number += 1

@@ -10,6 +10,7 @@ import re
 import socket
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -32,8 +33,6 @@ RECENT_NS = 2_000_000_000
 RECENT_STEPS = 8
 """Where steps are long it reaches back until it holds so many, but not farther than `MAX_RECENT_NS`."""
 MAX_RECENT_NS = 30_000_000_000
-MAX_RECENT_ROWS = 65_536
-"""Rows kept for the recent numbers; of more, the oldest do not count."""
 
 REPLAY_CONTEXT_NS = 30_000_000_000
 """How much of what was before a replay's beginning is shown."""
@@ -91,7 +90,7 @@ class _Reader:
 
     def _begin_anew(self) -> None:
         self._totals = Totals()
-        self._recent = np.empty(0, ROW_DTYPE)
+        self._recent = Recent()
         self._previews = Previews()
 
     def _reading(
@@ -109,8 +108,7 @@ class _Reader:
         """The reading in which `rows` are new. `buckets` is a copy of the roll-up up to now."""
         measured = of_kinds(rows, *MEASURED_KINDS)
         ready, in_flight, loss = self._totals.add(measured)
-        recent = np.concatenate([self._recent, measured])
-        self._recent = recent[recent["end"] > now_ns - MAX_RECENT_NS][-MAX_RECENT_ROWS:]
+        self._recent.add(measured, now_ns)
         return Reading(
             fresh=fresh,
             source=source,
@@ -125,7 +123,7 @@ class _Reader:
             changes=changes_of(trace, now_ns),
             classes=trace.run.classes,
             now_ns=now_ns,
-            recent=measure_recent(self._recent, now_ns),
+            recent=self._recent.metrics(now_ns),
             total=wire.Metrics(**asdict(self._totals.metrics(buckets, end_ns=now_ns))),
             preview=self._previews.newest(trace, now_ns),
             truncated=trace.truncated,
@@ -219,15 +217,6 @@ def ended_between(trace: Trace, after_ns: int, until_ns: int, kinds: Collection[
     return by_end(rows[(rows["end"] > after_ns) & (rows["end"] <= until_ns)])
 
 
-def measure_recent(rows: Rows, now_ns: int) -> wire.Metrics:
-    """The numbers of the last `RECENT_NS`, or of as much more as it takes to hold `RECENT_STEPS`."""
-    start_ns = now_ns - RECENT_NS
-    steps = np.sort(of_kinds(rows, Kind.STEP)["start"])[-RECENT_STEPS:]
-    if len(steps):
-        start_ns = max(min(start_ns, int(steps[0])), now_ns - MAX_RECENT_NS)
-    return wire.Metrics(**asdict(measure(rows, start_ns=max(0, start_ns), end_ns=now_ns)))
-
-
 def run_time_now(trace: Trace) -> int:
     """Run time at this moment, for a run of this host; else the end of its newest event."""
     if not on_this_host(trace):
@@ -275,6 +264,36 @@ def pids_of(trace: Trace) -> dict[int, str]:
     workers = {lane.pids[-1]: lane.label for lane in trace.lanes if lane.role is Role.WORKER and lane.pids}
     workers.pop(trace.run.pid, None)  # a worker that is a thread
     return {trace.run.pid: "main", **workers}
+
+
+class Recent:
+    """The rows that the recent numbers are measured from: those of the last `MAX_RECENT_NS`, reading by reading."""
+
+    def __init__(self) -> None:
+        self._portions: deque[tuple[int, Rows]] = deque()
+        """Each with the end of its newest row."""
+
+    def add(self, rows: Rows, now_ns: int) -> None:
+        """Take the new rows of the measured kinds."""
+        rows = rows[rows["end"] > now_ns - MAX_RECENT_NS]
+        if len(rows):
+            self._portions.append((int(rows["end"].max()), rows))
+        while self._portions and self._portions[0][0] <= now_ns - MAX_RECENT_NS:
+            self._portions.popleft()
+
+    def metrics(self, now_ns: int) -> wire.Metrics:
+        """The numbers of the last `RECENT_NS`, or of as much more as it takes to hold `RECENT_STEPS`."""
+        start_ns = now_ns - RECENT_NS
+        chosen, steps = [np.empty(0, ROW_DTYPE)], np.empty(0, np.int64)
+        for end_ns, rows in reversed(self._portions):
+            if end_ns <= start_ns and len(steps) >= RECENT_STEPS:
+                break
+            chosen.append(rows)
+            steps = np.concatenate([steps, of_kinds(rows, Kind.STEP)["start"]])
+        if len(steps):
+            start_ns = min(start_ns, int(np.sort(steps)[-RECENT_STEPS:][0]))
+        start_ns = max(0, start_ns, now_ns - MAX_RECENT_NS)
+        return wire.Metrics(**asdict(measure(np.concatenate(chosen), start_ns=start_ns, end_ns=now_ns)))
 
 
 class Previews:

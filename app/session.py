@@ -186,7 +186,7 @@ class Session:
             self._wake.set()
             code = feed.problem.code if isinstance(feed.problem, RequestError) else "trace"
             return Failed(code=code, message=str(feed.problem)).model_dump_json()
-        if feed.summary is None:
+        if feed.summary is None or feed.status is None:
             return None  # its first tick is not over
         if self._generation != feed.generation:
             return self._open(feed, feed.summary)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app import wire
 from app.memory import process_memory
 from app.reading import (
     MAX_RECENT_NS,
@@ -19,8 +20,8 @@ from app.reading import (
     RECENT_STEPS,
     LiveReader,
     Reading,
+    Recent,
     ReplayReader,
-    measure_recent,
 )
 from loader_core.diagnose.metrics import measure
 from loader_core.diagnose.queues import QueueCount
@@ -207,21 +208,36 @@ def steps_every(interval_ns: int, count: int) -> Rows:
     return rows
 
 
+def recent(rows: Rows, now_ns: int) -> wire.Metrics:
+    """What is measured when the rows came in a hundred readings."""
+    found = Recent()
+    for portion in np.array_split(rows, 100):
+        found.add(portion, min(now_ns, int(portion["end"].max(initial=0))))
+    return found.metrics(now_ns)
+
+
 def test_recent_is_the_last_two_seconds_where_steps_are_short() -> None:
-    found = measure_recent(steps_every(10 * MS, 1_000), 10 * S)
+    found = recent(steps_every(10 * MS, 1_000), 10 * S)
     assert (found.start_ns, found.end_ns) == (10 * S - RECENT_NS, 10 * S)
     assert found.batches == 200
 
 
 def test_recent_reaches_back_for_enough_steps_but_not_for_ever() -> None:
-    found = measure_recent(steps_every(3 * S, 30), 90 * S)
+    found = recent(steps_every(3 * S, 30), 90 * S)
     assert (found.batches, found.start_ns) == (RECENT_STEPS, (90 - 3 * RECENT_STEPS) * S)
-    found = measure_recent(steps_every(20 * S, 30), 600 * S)
+    found = recent(steps_every(20 * S, 30), 600 * S)
     assert (found.batches, found.end_ns - found.start_ns) == (2, MAX_RECENT_NS)
 
 
 def test_recent_does_not_begin_before_the_run() -> None:
-    assert measure_recent(steps_every(S, 1), S).start_ns == 0
+    assert recent(steps_every(S, 1), S).start_ns == 0
+
+
+def test_recent_keeps_nothing_that_it_will_not_need() -> None:
+    found = Recent()
+    for second in range(1_000):
+        found.add(steps_every(S, second + 1)[-1:], (second + 1) * S)
+    assert len(found._portions) == MAX_RECENT_NS // S
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
