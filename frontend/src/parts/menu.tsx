@@ -27,7 +27,7 @@ export function Menu({ label, title, children }: Props) {
   }, []);
   return (
     <details class="menu" ref={root}>
-      <summary class="button bare compact" title={title}>
+      <summary class="button bare compact" title={title} aria-label={title}>
         {label}
       </summary>
       <div class="floating" onClick={() => root.current && (root.current.open = false)}>

@@ -17,7 +17,7 @@ export function ExportMenu({ scene }: { readonly scene: () => Scene | null }) {
       label={
         <>
           <Icon name="save" />
-          {t("export.title")}
+          <span class="wide-only">{t("export.title")}</span>
         </>
       }
     >
@@ -62,7 +62,7 @@ export function CopyLink() {
     }
   };
   return (
-    <button type="button" class="button bare compact" title={t("link.copy")} onClick={() => void copy()}>
+    <button type="button" class="button bare compact" title={t("link.copy")} aria-label={t("link.copy")} onClick={() => void copy()}>
       <Icon name="link" />
       <span class="wide-only">{t("link.copy")}</span>
     </button>
