@@ -10,6 +10,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any, Literal
 
 import torch
@@ -283,6 +285,10 @@ class Journey:
     def pids(self) -> list[int]:
         """The processes that the workers run in, by worker."""
         return self._pool.pids()
+
+    def workers(self) -> Sequence[BaseProcess | Thread]:
+        """The workers themselves, also when they have ended."""
+        return self._pool.workers()
 
     def close(self) -> None:
         """End workers and threads, and let go of the slots. Idempotent."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -73,6 +76,7 @@ class DataLoader(TorchDataLoader[T_co]):
         self.worker_method = worker_method
         self.device = device
         self.on_error = on_error
+        self.error_budget = error_budget
         self.on_worker_death = on_worker_death
         self.recording = recording
         self.quarantine = Quarantine(error_budget)
@@ -83,6 +87,15 @@ class DataLoader(TorchDataLoader[T_co]):
         super().__init__(dataset, batch_size, *args, **kwargs)
         if worker_method == "process" and self.num_workers > 0 and sys.platform == "win32":
             raise SettingsError("process workers need POSIX pipes; on Windows use worker_method='thread'")
+
+    @classmethod
+    def of(cls, loader: TorchDataLoader[T_co], **ours: Any) -> DataLoader[T_co]:
+        """What `loader` would load, with our engine. `ours` are the arguments that torch lacks.
+
+        For loaders that somebody else has built: a framework that knows torch's arguments alone, or a program that is
+        only to be looked into.
+        """
+        return cls(loader.dataset, **_batching(loader), **{name: getattr(loader, name) for name in _SAME}, **ours)
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
         if self.num_workers > 0:
@@ -109,6 +122,30 @@ class DataLoader(TorchDataLoader[T_co]):
         """
         self.epoch, beginning, position = from_state_dict(self, state)
         self._resume_at = (beginning, position)
+
+
+_SAME = (
+    "num_workers",
+    "collate_fn",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+    "persistent_workers",
+    "pin_memory_device",
+    "in_order",
+)
+"""torch's arguments that a loader keeps as they were given."""
+
+
+def _batching(loader: TorchDataLoader[Any]) -> dict[str, Any]:
+    """The arguments that say which samples make a batch. torch forbids to give all of them at once."""
+    if loader.batch_size is None and loader.batch_sampler is not None:
+        return {"batch_sampler": loader.batch_sampler}
+    batching = {"batch_size": loader.batch_size, "drop_last": loader.drop_last}
+    return batching if isinstance(loader.dataset, IterableDataset) else {**batching, "sampler": loader.sampler}
 
 
 def _choose(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -178,6 +215,11 @@ class LoaderIterator(_BaseDataLoaderIter):
     def pids(self) -> list[int]:
         """The processes that the workers run in, by worker; our own for threads and without workers."""
         return self._journey.pids()
+
+    @property
+    def _workers(self) -> Sequence[BaseProcess | Thread]:
+        """The workers, also when they have ended. (The name is the one by which programs know them in torch.)"""
+        return self._journey.workers()
 
     def __next__(self) -> Any:
         if torch._C._autograd._profiler_enabled() or self._IterableDataset_len_called is not None:

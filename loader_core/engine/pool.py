@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
@@ -55,6 +56,9 @@ class Pool(Protocol):
 
     def pids(self) -> list[int]:
         """The processes that the workers run in."""
+
+    def workers(self) -> Sequence[BaseProcess | threading.Thread]:
+        """The workers themselves, also when they have ended. None where the consumer's own thread does the work."""
 
     def close(self) -> None:
         """End the workers. Idempotent."""
@@ -107,6 +111,9 @@ class InlinePool:
     def pids(self) -> list[int]:
         return [os.getpid()]
 
+    def workers(self) -> Sequence[BaseProcess | threading.Thread]:
+        return []
+
     def close(self) -> None:
         self._tasks.clear()
         self._record.close()
@@ -158,6 +165,9 @@ class ThreadPool:
     def pids(self) -> list[int]:
         return [os.getpid()]
 
+    def workers(self) -> Sequence[BaseProcess | threading.Thread]:
+        return list(self._threads)
+
     def close(self) -> None:
         self._closing.set()
         for inbox in self._inboxes:
@@ -165,7 +175,6 @@ class ThreadPool:
         deadline = time.monotonic() + JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._threads = []
 
     def _work(
         self, job: Job, number: int, worker: Worker, inbox: queue.SimpleQueue[Task | Resume | None], record: Recorder
@@ -267,7 +276,6 @@ class ProcessPool:
         dead = self._workers[worker]
         self._forget(self._outboxes, dead.outbox.fileno())
         dead.close_ends()
-        dead.process.close()
         self._plans[worker] = {}
         self._workers[worker] = self._started(worker)
 
@@ -313,6 +321,9 @@ class ProcessPool:
     def pids(self) -> list[int]:
         return [worker.process.pid or 0 for worker in self._workers]
 
+    def workers(self) -> Sequence[BaseProcess | threading.Thread]:
+        return [worker.process for worker in self._workers]
+
     def close(self) -> None:
         if self._closed or os.getpid() != self._owner:
             return  # a process forked from ours has a copy of this pool: the workers are not its own
@@ -355,7 +366,7 @@ class _Process:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self.process.close()
+        # Not closed, as in torch: whoever holds it may still ask how it ended. Its descriptor goes with the object.
 
     def close_ends(self) -> None:
         self.inbox.close()
