@@ -50,6 +50,8 @@ STATUS_S = 0.25
 """How often its numbers are told, at most."""
 MEMORY_S = 1.0
 """How often its processes are measured, at most."""
+LAST_WORDS_S = 1.0
+"""How often a run is read that says it is over while its process lives: its workers may still have to say so."""
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +154,8 @@ class Feed:
                 began_s, version = loop.time(), self._store.version
                 over = await self._tick(began_s)
                 self._wake_all()
-                try:  # a recording changes only when something is done to it
-                    async with asyncio.timeout_at(None if over else began_s + TICK_S):
+                try:
+                    async with asyncio.timeout_at(self._next_tick_s(began_s, over=over)):
                         await self._store.changed(version)
                 except TimeoutError:
                     continue
@@ -163,6 +165,13 @@ class Feed:
             log.exception("the feed of run %s failed", self.run_id)
             self.problem = TraceError(f"run {self.run_id} cannot be shown; the server's terminal says why")
         self._wake_all()
+
+    def _next_tick_s(self, began_s: float, *, over: bool) -> float | None:
+        """When to look again if the runs do not change before; None: a recording changes only with them."""
+        if not over:
+            return began_s + TICK_S
+        process_lives = self.summary is not None and self.summary.live
+        return began_s + LAST_WORDS_S if process_lives else None
 
     def _wake_all(self) -> None:
         for wake in tuple(self._listeners):

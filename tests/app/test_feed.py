@@ -148,16 +148,17 @@ def test_a_real_run_is_watched_from_before_it_begins_until_it_ends(server: Runni
         opened = client.subscribe(run)
         assert (opened["run"]["state"], opened["lanes"]) == ("starting", [])
         client.until(lambda: client.of("status") and client.status["state"] == "finished", timeout_s=45)
-        client.settle()
+        server.until(run, "finished")
+        with server.client() as http:
+            recorded_spans = wire.decode_frame(http.get(f"/runs/{run}/spans").content)[0].count
+        client.until(lambda: client.received >= recorded_spans)
+        assert client.received == recorded_spans
         assert client.of("opened")[-1]["resumed"] is False
         memory = {process["label"] for status in client.of("status") for process in status["memory"]}
         assert {"main", "worker 0"} <= memory
         assert all(process["rss_bytes"] > 2**20 for status in client.of("status") for process in status["memory"])
         assert client.status["total"]["batches"] == 3 * 54
         assert client.status["total"]["first_batch_ns"] > 0
-        with server.client() as http:
-            frame = http.get(f"/runs/{run}/spans").content
-        assert client.received == wire.decode_frame(frame)[0].count
 
 
 # --- slow clients -----------------------------------------------------------------------------------------------------

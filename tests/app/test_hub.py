@@ -124,7 +124,7 @@ def test_a_tick_reads_once_and_encodes_once_for_all(
     recording.finish()
 
 
-def test_a_recording_is_read_once_and_again_only_when_the_runs_change(settings: Settings, recording: Script) -> None:
+def test_a_recording_is_told_once_however_often_it_is_looked_at(settings: Settings, recording: Script) -> None:
     recording.finish()
 
     async def body(store: RunStore, hub: FeedHub) -> None:
