@@ -29,9 +29,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (page / "assets").mkdir(parents=True)
     (page / "index.html").write_text("<!doctype html><title>the page</title>")
     (page / "assets" / "main-abc123.js").write_text("export {};")
-    return Settings(
-        home=tmp_path / "home", front_end=page, token=SecretStr(TOKEN), view_token=SecretStr(VIEW_TOKEN)
-    )
+    return Settings(home=tmp_path / "home", front_end=page, token=SecretStr(TOKEN), view_token=SecretStr(VIEW_TOKEN))
 
 
 @pytest.fixture
