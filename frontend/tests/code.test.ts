@@ -35,6 +35,12 @@ test("a setting away from torch's default is written", () => {
   expect(text(withSetting(PAGE_DEFAULTS, "dials.storage_latency_ms", 5))).toContain("        time.sleep(0.005)");
 });
 
+test("a simulated device is an argument of our loader", () => {
+  const code = text(withSetting(PAGE_DEFAULTS, "device", "simulated"));
+  expect(code).toContain("from loader_core import DataLoader, Simulated");
+  expect(code).toContain("    device=Simulated(gb_per_s=12),");
+});
+
 test("without workers, nothing is said that torch would refuse", () => {
   const code = text(withSetting(PAGE_DEFAULTS, "num_workers", 0));
   expect(code).not.toContain("prefetch_factor");

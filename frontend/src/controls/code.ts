@@ -30,7 +30,8 @@ export function fragment(settings: RunSettings, name: SettingName): string {
     case "name":
       return `name="${settings.name}"`;
     case "engine":
-      return settings.engine === "torch" ? "from torch.utils.data import DataLoader" : "from loader_core import DataLoader";
+      if (settings.engine === "torch") return "from torch.utils.data import DataLoader";
+      return `from loader_core import DataLoader${settings.device === "simulated" ? ", Simulated" : ""}`;
     case "dataset":
       return `dataset = ${className(settings.dataset)}(…)`;
     case "image_size":
@@ -60,11 +61,9 @@ export function fragment(settings: RunSettings, name: SettingName): string {
     case "seed":
       return `generator=torch.Generator().manual_seed(${settings.seed})`;
     case "device":
-      return settings.device === "none"
-        ? "batch"
-        : settings.device === "simulated"
-          ? `batch = simulated_copy(batch, gb_per_s=${settings.device_gb_per_s})`
-          : 'batch = batch.to(device, non_blocking=True)';
+      if (settings.device === "none") return "device=None";
+      if (settings.device === "simulated") return `device=Simulated(gb_per_s=${settings.device_gb_per_s})`;
+      return settings.engine === "torch" ? "batch = to(batch, device)" : 'device="accelerator"';
     case "device_gb_per_s":
       return `gb_per_s=${settings.device_gb_per_s}`;
     case "consumer":
@@ -127,13 +126,15 @@ export function codeLines(settings: RunSettings, dataset: DatasetInfo | undefine
     ...(["drop_last", "in_order", "pin_memory", "multiprocessing_context", "collate"] as const).map((name) =>
       part("    ", name, ",", settings[name] === TORCH_DEFAULTS[name]),
     ),
-    ...(settings.engine === "loaderscope" ? [part("    ", "worker_method", ",", settings.worker_method === "process")] : []),
+    ...(settings.engine === "loaderscope"
+      ? [part("    ", "worker_method", ",", settings.worker_method === "process"), part("    ", "device", ",", settings.device === "none")]
+      : []),
     part("    ", "seed", ",", settings.seed === 0),
     line(")"),
     line(""),
     line(`for epoch in ${fragment(settings, "epochs")}:`, "epochs"),
     line("    for batch in loader:"),
-    ...(settings.device === "none" ? [] : [part("        ", "device")]),
+    ...(settings.engine === "torch" && settings.device !== "none" ? [part("        ", "device")] : []),
     part("        ", settings.consumer === "step" ? "step_ms" : "consumer"),
   ];
 }

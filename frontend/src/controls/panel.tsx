@@ -108,7 +108,9 @@ const CONTENTS: Readonly<Record<GroupName, () => ComponentChildren>> = {
         <SegmentControl
           name="device"
           options={choices("device", ["none", "simulated", "accelerator"]).map((option) =>
-            option.value === "accelerator" ? { ...option, label: accelerator?.name ?? option.label, disabled: !accelerator } : option,
+            option.value === "accelerator"
+              ? { ...option, label: accelerator?.name ?? option.label, disabled: !accelerator }
+              : { ...option, disabled: option.value === "simulated" && settings.value.engine === "torch" },
           )}
           about={settings.value.device === "simulated" ? t("device.simulated_about") : undefined}
         />

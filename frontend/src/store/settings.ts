@@ -6,7 +6,8 @@ import type { Value } from "./fields";
 import { describe } from "./problems";
 import { readPageState } from "./page-state";
 import { isLive as runIsLive, openRunId, run } from "./run";
-import { mayOperate } from "./session";
+import { consequences } from "./consequences";
+import { datasets, mayOperate } from "./session";
 import { PAGE_DEFAULTS, differences, getSetting, isLive, withSetting, type SettingName } from "./settings-table";
 import { say } from "./messages";
 
@@ -29,6 +30,7 @@ export function setSetting(name: SettingName, value: Value): void {
   settings.value = withSetting(settings.value, name, value);
   touched.value = { name, count: (touched.value?.count ?? 0) + 1 };
   if (changesRun.value) queue(name);
+  for (const [other, forced] of consequences(settings.value, name, datasets.value)) setSetting(other, forced);
 }
 
 /** Takes the settings of a run into the form. */
