@@ -69,12 +69,15 @@ def _mapped_run_files() -> set[str]:
 
 
 def _shared_memory() -> set[str]:
+    """This user's entries, without semaphores: nobody can tell whose they are, multiprocessing's tracker unlinks those of
+    a process that died, and `mapped_files` has those that this process still uses.
+    """
     if not SHM.is_dir():
         return set()
     mine = set()
     for entry in SHM.iterdir():
         try:
-            if entry.stat().st_uid == os.getuid():
+            if entry.stat().st_uid == os.getuid() and not entry.name.startswith("sem."):
                 mine.add(str(entry))
         except OSError:  # gone since it was listed
             continue
