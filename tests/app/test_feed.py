@@ -307,18 +307,25 @@ def test_who_comes_back_goes_on_where_it_was(server: RunningServer) -> None:
             second.until(lambda: len(second.steps(Series.LOSS)[0]) == 18)  # all: a page skips those that it holds
 
 
-@pytest.mark.parametrize("asked", [{"boot": 1, "cursor": 8}, {"cursor": 8}, {"cursor": 10**9}], ids=str)
-def test_a_place_that_is_not_known_here_begins_anew(server: RunningServer, asked: dict[str, int]) -> None:
-    name = f"unknown-{len(asked)}-{asked['cursor']}"
+@pytest.mark.parametrize("stale", ["another boot", "no boot", "a place that is not there yet"])
+def test_a_place_that_is_not_known_here_begins_anew(server: RunningServer, stale: str) -> None:
+    name = stale.replace(" ", "-")
     recorded(server, name, lambda run: run.batches(2))
-    with watching(server) as client:
-        boot = client.said[0]["boot"]
-        with watching(server) as other:
-            other.subscribe(name)
-            fields = {"boot": boot, **asked} if asked["cursor"] > 8 else asked
-            opened = client.subscribe(name, **fields)
-            assert (opened["resumed"], opened["cursor"]) == (False, 0)
-            client.until(lambda: client.received >= 16)
+    with watching(server) as first:
+        first.subscribe(name)
+        first.until(lambda: first.received >= 16)
+        boot, cursor = first.said[0]["boot"], first.received
+    with watching(server) as second:
+        assert second.subscribe(name, boot=boot, cursor=cursor)["resumed"]
+    asked = {
+        "another boot": {"boot": boot + 1, "cursor": cursor},
+        "no boot": {"cursor": cursor},
+        "a place that is not there yet": {"boot": boot, "cursor": cursor + 1},
+    }[stale]
+    with watching(server) as third:
+        opened = third.subscribe(name, **asked)
+        assert (opened["resumed"], opened["cursor"]) == (False, 0)
+        third.until(lambda: third.received == cursor)
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------

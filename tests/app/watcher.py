@@ -73,6 +73,7 @@ class Watcher:
         before = len(self.of("failed"))
         self.send("nonsense")
         self.until(lambda: len(self.of("failed")) > before)
+        assert self.of("failed")[-1]["code"] == "invalid", self.of("failed")[-1]
 
     # --- what was received ---
 

@@ -303,6 +303,18 @@ def test_a_send_noted_after_its_batch_arrived_is_not_counted_as_ready() -> None:
     assert ready.values.tolist() == [0, 0]
 
 
+def test_nothing_is_ready_at_the_end_of_an_epoch_whatever_was_counted() -> None:
+    rows = rows_of(
+        row(Kind.SEND, 0, 10, lane=2),
+        row(Kind.SEND, 0, 20, lane=2),
+        row(Kind.SEND, 0, 25, lane=2),
+        row(Kind.WAIT_BATCH, 30, 31, batch=0, value=3),
+        row(Kind.WAIT_BATCH, 40, 41),
+    )
+    ready, _ = QueueCount().add(rows)
+    assert ready.values.tolist() == [1, 2, 3, 2, 0]
+
+
 def test_without_workers_there_is_no_queue() -> None:
     count = QueueCount()
     ready, in_flight = count.add(rows_of(row(Kind.WAIT_BATCH, 0, 50), row(Kind.STEP, 50, 60)))
