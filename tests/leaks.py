@@ -69,8 +69,8 @@ def _mapped_run_files() -> set[str]:
 
 
 def _shared_memory() -> set[str]:
-    """This user's entries, without semaphores: nobody can tell whose they are, multiprocessing's tracker unlinks those of
-    a process that died, and `mapped_files` has those that this process still uses.
+    """This user's entries, without semaphores: nobody can tell whose they are. Multiprocessing's tracker unlinks those
+    of a process that died, and `mapped_files` has those that this process still uses.
     """
     if not SHM.is_dir():
         return set()

@@ -90,7 +90,7 @@ class Watched:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.complaints.append(f"console: {message.text}")
+            self.complaints.append(f"console: {message.text} [{message.location.get('url', '')}]")
 
     def _on_request(self, url: str) -> None:
         if not url.startswith((self._origin, "data:", "blob:", self._origin.replace("http", "ws", 1))):
