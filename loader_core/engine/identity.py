@@ -1,17 +1,19 @@
-"""Who a worker is: its random seeds and what torch's `get_worker_info()` answers in it."""
+"""Who a worker is: its random seeds, its shard, and what torch's `get_worker_info()` answers in it."""
 
 from __future__ import annotations
 
 import random
 import threading
+from copy import deepcopy
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import IterDataPipe, MapDataPipe
 from torch.utils.data._utils import worker as torch_worker
-from torch.utils.data.graph_settings import apply_random_seed
+from torch.utils.data.graph_settings import apply_random_seed, apply_sharding
 
 from loader_core.engine.task import Job
 
@@ -42,6 +44,21 @@ def reseeded(job: Job, shared_seed: int) -> Job:
     return replace(job, dataset=apply_random_seed(job.dataset, generator))
 
 
+def with_own_datapipe(job: Job) -> Job:
+    """The job of one thread among several: a DataPipe has one iterator at a time and keeps its shard in itself."""
+    return replace(job, dataset=deepcopy(job.dataset)) if _is_datapipe(job) else job
+
+
+def share_out(job: Job, worker: int) -> None:
+    """Settle which shard of a DataPipe is this worker's, as torch does: first by rank, then by worker."""
+    if _is_datapipe(job):
+        apply_sharding(job.dataset, max(1, job.num_workers) * job.world_size, worker * job.world_size + job.rank)
+
+
+def _is_datapipe(job: Job) -> bool:
+    return isinstance(job.dataset, IterDataPipe | MapDataPipe)
+
+
 _thread = threading.local()
 
 
@@ -51,8 +68,9 @@ def seed_thread(job: Job, worker: int) -> None:
     Random numbers of `random`, numpy and torch stay the process's: they are shared by all threads.
     """
     _make_worker_info_thread_aware()
+    method: dict[str, Any] = {"worker_method": "thread"} if hasattr(torch_worker.WorkerInfo, "worker_method") else {}
     _thread.info = torch_worker.WorkerInfo(
-        id=worker, num_workers=job.num_workers, seed=job.base_seed + worker, dataset=job.dataset
+        id=worker, num_workers=job.num_workers, seed=job.base_seed + worker, dataset=job.dataset, **method
     )
 
 

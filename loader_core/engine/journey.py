@@ -135,12 +135,21 @@ class Journey:
 
     def _resume(self, shared_seed: int | None, start: Position) -> None:
         """Let workers finish the tasks that they have, as torch's do, and then begin anew."""
-        resumed = 0 if self._job.num_workers else 1
-        for worker in range(max(1, self._job.num_workers)):
+
+        def ask(worker: int) -> None:
             self._pool.submit(worker, Resume(shared_seed, start.streams.get(worker, StreamState())))
-        while resumed < self._job.num_workers:
+
+        for worker in range(max(1, self._job.num_workers)):
+            ask(worker)
+        waiting = set(range(self._job.num_workers))
+        while waiting:
             made = self._receive(None)
-            resumed += made is not None and made.outcome is Outcome.RESUMED
+            if made is None:
+                continue
+            if made.outcome is Outcome.RESUMED:
+                waiting.discard(made.worker)
+            elif made.outcome is Outcome.DIED and made.worker in waiting:
+                ask(made.worker)  # what was asked of it died with it
         self._free(list(self._tasks))
 
     # --- the journey of a batch ---

@@ -193,6 +193,8 @@ class LoaderIterator(_BaseDataLoaderIter):
             base_seed=int(self._base_seed),
             shared_seed=self._shared_seed,
             worker_init_fn=loader.worker_init_fn if self._num_workers else None,
+            world_size=self._world_size,
+            rank=self._rank,
             on_error=loader.on_error,
         )
 

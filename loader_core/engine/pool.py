@@ -26,7 +26,7 @@ from multiprocessing.process import BaseProcess
 from typing import Literal, Protocol
 
 from loader_core.engine.collate import Plan
-from loader_core.engine.identity import seed_process, seed_thread
+from loader_core.engine.identity import seed_process, seed_thread, with_own_datapipe
 from loader_core.engine.task import Job, Made, Outcome, Resume, Task
 from loader_core.engine.transport import SharedFlag, Slots
 from loader_core.engine.worker import Worker
@@ -129,9 +129,9 @@ class ThreadPool:
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         for number in range(job.num_workers):
-            recorder = _recorder(share, number)
+            own, recorder = with_own_datapipe(job), _recorder(share, number)
             worker = Worker(
-                job,
+                own,
                 number,
                 slots=slots,
                 recorder=recorder,
@@ -140,7 +140,7 @@ class ThreadPool:
             )
             inbox: queue.SimpleQueue[Task | Resume | None] = queue.SimpleQueue()
             thread = threading.Thread(
-                target=self._work, args=(job, number, worker, inbox, recorder), name=f"loader-{number}", daemon=True
+                target=self._work, args=(own, number, worker, inbox, recorder), name=f"loader-{number}", daemon=True
             )
             self._inboxes.append(inbox)
             self._workers.append(worker)

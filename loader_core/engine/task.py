@@ -23,6 +23,8 @@ class Job:
     base_seed: int
     shared_seed: int | None
     worker_init_fn: Callable[[int], None] | None
+    world_size: int = 1
+    rank: int = 0
     on_error: Literal["raise", "skip"] = "raise"
 
     @property

@@ -17,7 +17,7 @@ from torch.utils.data._utils.collate import default_collate
 
 from loader_core.engine.collate import Memory, Misfit, Plan, learn
 from loader_core.engine.fetch import Fetcher, open_fetcher
-from loader_core.engine.identity import reseeded
+from loader_core.engine.identity import reseeded, share_out
 from loader_core.engine.task import NO_NOTES, Job, Made, Notes, Outcome, Resume, Task
 from loader_core.engine.transport import Slots, pack, unpack
 from loader_core.trace import NULL_RECORDER, Kind, Recorder, now, set_current
@@ -55,6 +55,7 @@ class Worker:
         """Run the user's `worker_init_fn` and open the dataset. What they raise is told with the first batch."""
         set_current(self._record)
         try:
+            share_out(self._job, self._worker)
             if self._job.worker_init_fn is not None:
                 self._job.worker_init_fn(self._worker)
             self._fetcher = open_fetcher(self._job, self._record)

@@ -146,6 +146,15 @@ def test_random_kills_lose_and_repeat_nothing(kills: list[tuple[int, int]], in_o
     del batches, loader
 
 
+def test_a_worker_that_dies_between_two_epochs_is_replaced() -> None:
+    loader = DataLoader(Numbers(40), 4, num_workers=2, on_worker_death="restart", persistent_workers=True)
+    for _ in range(3):
+        batches: Any = iter(loader)
+        next(batches)
+        os.kill(batches.pids()[1], signal.SIGKILL)  # it takes with it that a new epoch shall begin
+    assert torch.cat([batch.clone() for batch in loader]).tolist() == list(range(40))
+
+
 def test_a_plan_that_was_thrown_away_is_told_again() -> None:
     loader = DataLoader(Numbers(40), 4, num_workers=2, persistent_workers=True)
     for _ in range(3):

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader as TorchDataLoader
-from torch.utils.data import RandomSampler
+from torch.utils.data import RandomSampler, get_worker_info
+from torch.utils.data._utils.worker import WorkerInfo
+from torch.utils.data.datapipes.iter import IterableWrapper
 
 from loader_core.engine import DataLoader
 from loader_core.trace import Kind, Recording, Trace
 from tests.engine.datasets import Mixed, Numbers, Stream
 from tests.engine.test_transport import same
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
 # --- made again from its attributes -----------------------------------------------------------------------------------
 
@@ -129,3 +133,59 @@ def test_an_iterator_at_its_end_still_knows_who_worked() -> None:
     list(iterator)
     assert iterator.pids() == before
     assert [worker.pid for worker in iterator._workers] == before
+
+
+# --- DataPipes --------------------------------------------------------------------------------------------------------
+
+
+def shuffled_pipe() -> Any:
+    return IterableWrapper(range(40)).shuffle(buffer_size=7).sharding_filter()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_datapipe_is_shuffled_and_shared_out_as_by_torch(workers: int, persistent: bool) -> None:
+    def loaded(cls: type[TorchDataLoader[Any]]) -> list[Any]:
+        torch.manual_seed(6)
+        stay = persistent and workers > 0
+        loader = cls(shuffled_pipe(), 4, shuffle=True, num_workers=workers, persistent_workers=stay)
+        return [list(loader) for _ in range(3)]
+
+    ours = loaded(DataLoader)
+    assert same(ours, loaded(TorchDataLoader))
+    assert all(sorted(torch.cat(epoch).tolist()) == list(range(40)) for epoch in ours)
+
+
+def test_threads_have_a_datapipe_each() -> None:
+    """An IterDataPipe allows one iterator at a time, and keeps its shard in itself."""
+    threads: dict[str, Any] = {"num_workers": 3, "worker_method": "thread", "persistent_workers": True}
+    loader = DataLoader(shuffled_pipe(), 4, shuffle=True, **threads)
+    epochs = [torch.cat(list(loader)).tolist() for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(40))] * 2
+    assert epochs[0] != epochs[1]
+
+
+def test_a_workers_shard_is_settled_before_its_init_fn() -> None:
+    def remember(worker: int) -> None:
+        get_worker_info().dataset.seen = list(get_worker_info().dataset)  # type: ignore[union-attr]
+
+    def seen(_: list[int]) -> Any:
+        return get_worker_info().dataset.seen  # type: ignore[union-attr]
+
+    pipe = IterableWrapper(range(8)).sharding_filter()
+    loader = DataLoader(pipe, 4, num_workers=2, worker_init_fn=remember, collate_fn=seen)
+    assert list(loader) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+
+
+# --- what a worker knows of itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(WorkerInfo, "worker_method"), reason="this torch's workers do not say what they are")
+@pytest.mark.parametrize(("method", "called"), [("process", "multiprocessing"), ("thread", "thread")])
+def test_a_worker_says_what_it_is_in_torchs_words(method: Any, called: str) -> None:
+    loader = DataLoader(Numbers(2), 1, num_workers=1, worker_method=method, collate_fn=own_method)
+    assert list(loader) == [called, called]
+
+
+def own_method(_: list[int]) -> Any:
+    return get_worker_info().worker_method  # type: ignore[union-attr]
