@@ -14,7 +14,9 @@ test:  ## all tests
 check:  ## linters and type checkers alone
 	python3 run.py check
 
-bench:  ## what recording and viewers cost; takes minutes, wants a quiet machine
+bench:  ## how fast it is and what recording and viewers cost; takes an hour, wants a quiet machine
+	.venv/bin/python -m benchmarks.engines
+	.venv/bin/python -m benchmarks.scale
 	.venv/bin/python -m benchmarks.recording
 	.venv/bin/python -m benchmarks.clients
 
