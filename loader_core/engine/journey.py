@@ -31,7 +31,7 @@ from loader_core.engine.worker import nbytes, received
 from loader_core.errors import WorkerTimeout
 from loader_core.trace import NOT_MEASURED, NULL_RECORDER, Delivery, Kind, Recorder, Recording, Role, now
 
-MOST_DEATHS = 2
+MOST_DEATHS = 3
 """Workers that may die of the same batch before it is taken for the cause."""
 
 
@@ -121,6 +121,7 @@ class Journey:
         self._indices = indices
         self._epoch = self._main.epoch = epoch
         self._window = self._new_window(start.done)
+        self._deaths.clear()
         self._position = start
         self._path = self._new_path()
         if self._job.num_workers > 0:

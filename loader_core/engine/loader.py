@@ -41,7 +41,7 @@ class DataLoader(TorchDataLoader[T_co]):
         "simulated" (see `Simulated`). None leaves batches in the host's memory.
     on_error: "raise" what a sample raises, or "skip" the sample: its batch is smaller, and `quarantine` says which
         samples raised what. More than `error_budget` different ones raise QuarantineFull. For map-style datasets.
-    on_worker_death: "raise" WorkerDied, or "restart" the worker and make its batches again; a batch of which two
+    on_worker_death: "raise" WorkerDied, or "restart" the worker and make its batches again; a batch of which three
         workers die raises all the same. For map-style datasets.
     recording: the run that events are recorded into. None records nothing.
 

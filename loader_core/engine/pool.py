@@ -30,7 +30,7 @@ from loader_core.engine.identity import seed_process, seed_thread, with_own_data
 from loader_core.engine.task import Job, Made, Outcome, Resume, Task
 from loader_core.engine.transport import SharedFlag, Slots
 from loader_core.engine.worker import Worker
-from loader_core.trace import NULL_RECORDER, Kind, Recorder, RecordingShare, Role, now
+from loader_core.trace import NULL_RECORDER, Recorder, RecordingShare, Role
 
 JOIN_S = 5.0
 """How long a worker may take to finish its sample when the pool is closed, before it is ended by force. As torch's."""
@@ -181,15 +181,7 @@ class ThreadPool:
     ) -> None:
         seed_thread(job, number)
         worker.start()
-        idle = now()
-        while (task := inbox.get()) is not None and not self._closing.is_set():
-            record.add(Kind.WAIT_TASK, task.number if isinstance(task, Task) else 0, idle)
-            made = worker.resume(task) if isinstance(task, Resume) else worker.make(task)
-            start = now()
-            if made is not None:
-                self._outbox.put(made)
-                record.add(Kind.SEND, made.number, start, value=made.used)
-            idle = now()
+        worker.serve(lambda: None if self._closing.is_set() else inbox.get(), self._outbox.put)
         record.close()
 
 
@@ -403,23 +395,12 @@ def _work(
     )
     worker.start()
     gc.freeze()  # what came with the fork is never garbage here; looking at it would copy its pages
-    _serve(worker, inbox.fileno(), outbox.fileno(), closing, record)
+    with suppress(BrokenPipeError):  # the consumer is gone, or has no more use for us
+        worker.serve(
+            lambda: None if closing.is_set() else _read_task(inbox.fileno()),
+            lambda made: os.write(outbox.fileno(), _pack_made(made)),
+        )
     record.close()
-
-
-def _serve(worker: Worker, inbox: int, outbox: int, closing: SharedFlag, record: Recorder) -> None:
-    idle = now()
-    while (task := _read_task(inbox)) is not None and not closing.is_set():
-        record.add(Kind.WAIT_TASK, task.number if isinstance(task, Task) else 0, idle)
-        made = worker.resume(task) if isinstance(task, Resume) else worker.make(task)
-        start = now()
-        if made is not None:
-            try:
-                os.write(outbox, _pack_made(made))
-            except BrokenPipeError:
-                return
-            record.add(Kind.SEND, made.number, start, value=made.used)
-        idle = now()
 
 
 def _read_task(inbox: int) -> Task | Resume | None:

@@ -6,7 +6,7 @@ The same `Worker` serves every pool: in the consumer's own thread, in a thread, 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import thread_time_ns
 from typing import Any
 
@@ -20,7 +20,9 @@ from loader_core.engine.fetch import Fetcher, open_fetcher
 from loader_core.engine.identity import reseeded, share_out
 from loader_core.engine.task import NO_NOTES, Job, Made, Notes, Outcome, Resume, Task
 from loader_core.engine.transport import Slots, pack, unpack
-from loader_core.trace import NULL_RECORDER, Kind, Recorder, now, set_current
+from loader_core.trace import NO_BATCH, NULL_RECORDER, Kind, Recorder, now, set_current
+
+_BATCHES = {Outcome.FIELDS, Outcome.PACKED, Outcome.OBJECT, Outcome.ERROR}
 
 MAX_PLANS = 8
 """Plans that a worker learns before it packs batches of yet another structure."""
@@ -61,6 +63,19 @@ class Worker:
             self._fetcher = open_fetcher(self._job, self._record)
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises is told in the consumer
             self._init_error = self._told(error)
+
+    def serve(self, take: Callable[[], Task | Resume | None], tell: Callable[[Made], object]) -> None:
+        """Do what `take` gives until it gives None, and `tell` what came of it."""
+        record, idle = self._record, now()
+        while (task := take()) is not None:
+            record.add(Kind.WAIT_TASK, NO_BATCH if isinstance(task, Resume) else task.number, idle)
+            made = self.resume(task) if isinstance(task, Resume) else self.make(task)
+            start = now()
+            if made is not None:
+                tell(made)
+                if made.outcome in _BATCHES:
+                    record.add(Kind.SEND, made.number, start, value=made.used)
+            idle = now()
 
     def resume(self, resume: Resume) -> Made:
         """Begin a new epoch."""

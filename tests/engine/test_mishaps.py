@@ -112,7 +112,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(tmp_path: Path, in_o
 def test_a_batch_that_kills_again_is_the_cause(tmp_path: Path) -> None:
     loader = DataLoader(Deadly(tmp_path, {9}, times=5), 4, num_workers=2, on_worker_death="restart")
     with pytest.raises(
-        WorkerDied, match=r"making batch 2 \(samples 8, 9, 10, 11\) \(the same batch has ended 2 workers"
+        WorkerDied, match=r"making batch 2 \(samples 8, 9, 10, 11\) \(the same batch has ended 3 workers"
     ):
         list(loader)
 
@@ -130,8 +130,8 @@ def test_a_death_is_recorded(tmp_path: Path) -> None:
 
 
 @settings(max_examples=12)
-@given(kills=st.lists(st.tuples(st.integers(0, 14), st.integers(0, 1)), max_size=5), in_order=st.booleans())
-def test_random_kills_lose_and_repeat_nothing(kills: list[tuple[int, int]], in_order: bool) -> None:
+@given(kills=st.lists(st.lists(st.integers(0, 14), max_size=2), min_size=2, max_size=2), in_order=st.booleans())
+def test_random_kills_lose_and_repeat_nothing(kills: list[list[int]], in_order: bool) -> None:
     loader = DataLoader(
         Numbers(60), 4, num_workers=2, on_worker_death="restart", in_order=in_order, persistent_workers=True
     )  # fmt: skip
@@ -139,8 +139,8 @@ def test_random_kills_lose_and_repeat_nothing(kills: list[tuple[int, int]], in_o
     batches: Any = iter(loader)
     for number, batch in enumerate(batches):
         seen += batch.tolist()
-        for when, worker in kills:
-            if when == number:
+        for worker, whens in enumerate(kills):  # at most twice each: a third death at the same batch is the batch's
+            if number in whens:
                 os.kill(batches.pids()[worker], signal.SIGKILL)
     assert sorted(seen) == list(range(60))
     del batches, loader

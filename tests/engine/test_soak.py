@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from loader_core.engine import DataLoader
+from loader_core.engine.journey import MOST_DEATHS
 from tests.engine.datasets import Numbers
 
 SIZE, BATCH = 48, 4
@@ -33,6 +34,7 @@ class Abused(RuleBasedStateMachine):
         self.batches: Any = None
         self.seen: list[int] = []
         self.kept: list[Any] = []
+        self.kills = [0, 0]
 
     def fresh(self) -> DataLoader[Any]:
         return DataLoader(Numbers(SIZE), BATCH, num_workers=2, on_worker_death="restart", **self.arguments)
@@ -40,7 +42,7 @@ class Abused(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6))
     def take(self, count: int) -> None:
         if self.batches is None:
-            self.batches, self.seen = iter(self.loader), []
+            self.batches, self.seen, self.kills = iter(self.loader), [], [0, 0]
         for _ in range(count):
             batch = next(self.batches, None)
             if batch is None:
@@ -51,7 +53,9 @@ class Abused(RuleBasedStateMachine):
 
     @rule(worker=st.integers(0, 1))
     def kill(self, worker: int) -> None:
-        if self.batches is not None:
+        # A third death at the same batch is taken to be the batch's doing, and raised.
+        if self.batches is not None and self.kills[worker] < MOST_DEATHS - 1:
+            self.kills[worker] += 1
             os.kill(self.batches.pids()[worker], signal.SIGKILL)
 
     @rule(worker=st.integers(0, 1))
