@@ -1,4 +1,4 @@
-"""The examples of README.md, run as they stand there."""
+"""The examples of README.md, run as they stand there, and whether the page of settings is complete."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
 from loader_core.trace.trace import Trace
 from tests.server import RunningServer
 
@@ -64,3 +65,15 @@ def test_programs_start_list_and_watch_runs(server: RunningServer, tmp_path: Pat
 def test_the_api_is_described(server: RunningServer) -> None:
     assert "/api/openapi.json" in README
     assert server.request("GET", "/openapi.json")["paths"]
+
+
+def test_each_setting_has_its_row() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `LOADERSCOPE_(\w+)` \| ([^|]*?) ?\|", page, flags=re.MULTILINE))
+    assert rows.keys() == {name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        said = rows[name.upper()]
+        if said.isdecimal():
+            assert field.default == int(said)
+        elif said.endswith("MiB"):
+            assert field.default == int(said.split()[0]) * 1024**2
