@@ -31,6 +31,7 @@ from websockets.exceptions import ConnectionClosed
 from app.wire import Ack, FrameHeader, Subscribe, decode_frame
 from benchmarks import table
 from benchmarks.table import Spread
+from loader_core.trace import Kind, Trace
 from tests.server import RunningServer, running
 
 READING = 7
@@ -149,6 +150,13 @@ class PeakMemory(Thread):
         return self.bytes
 
 
+def rate(directory: Path) -> float:
+    """Samples per second from the first step to the last: what comes before is the start of Python and torch."""
+    trace = Trace.open(directory)
+    steps = trace.window(0, trace.duration_ns, {Kind.STEP})
+    return float(steps["value"].sum() / (steps["end"].max() - steps["start"].min()) * 1e9)
+
+
 def measure(*, watched: bool, seconds: float) -> Measured:
     """One run in a fresh server."""
     with tempfile.TemporaryDirectory(prefix="bench-") as home, running(Path(home)) as server:
@@ -163,7 +171,7 @@ def measure(*, watched: bool, seconds: float) -> Measured:
             summary = server.until(run, "finished", "failed", timeout_s=seconds + 60)
         assert summary["state"] == "finished", summary
         return Measured(
-            samples_per_s=summary["samples"] / summary["duration_ns"] * 1e9,
+            samples_per_s=rate(server.home / "runs" / run),
             server_peak_bytes=memory.close(),
             seen=Seen(
                 sum(one.frames for one in seen), sum(one.spans for one in seen), sum(one.dropped for one in seen)
@@ -196,8 +204,8 @@ def main() -> None:
         }
         for name, ones in (("nobody", measured[False]), ("8 clients, one never reads", measured[True]))
     }
-    columns = next(iter(results.values())).keys()
-    rows = [[name, *(str(spread) for spread in entry.values())] for name, entry in results.items()]
+    columns = ["samples_per_s", "of_unwatched", "server_peak_mb", "spans", "dropped"]
+    rows = [[name, *(str(entry[column]) for column in columns)] for name, entry in results.items()]
     title = f"Clients on a run of {chosen.seconds:g} s: median (lowest .. highest) of {chosen.rounds} rounds"
     table.show(title, ["watched by", *columns], rows, where)
     print(table.write("clients", {"machine": where, "rounds": chosen.rounds, "results": results}))
