@@ -37,9 +37,10 @@ SHORTEST_WAIT_NS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """Colours of design/frontend.md: each passes WCAG 3:1 on its background."""
+    """Colours of the page's palette: each passes WCAG 3:1 on its background."""
 
     text: str
+    surface: str
     grid: str
     step: str
     waiting: str
@@ -48,8 +49,8 @@ class _Style:
 
 
 _STYLES: dict[Theme, _Style] = {
-    "light": _Style("#1a1b1c", "#dfdfda", "#3d3d3d", "#767676", "#0072b2", "#a66f00"),
-    "dark": _Style("#e9e9e7", "#2b2e33", "#dddddd", "#999999", "#56b4e9", "#e69f00"),
+    "light": _Style("#1a1b1c", "#ffffff", "#dfdfda", "#3d3d3d", "#767676", "#0072b2", "#a66f00"),
+    "dark": _Style("#e9e9e7", "#1d1f23", "#2b2e33", "#dddddd", "#999999", "#56b4e9", "#e69f00"),
 }
 
 _TEXTS: dict[str, dict[Lang, str]] = {
@@ -243,6 +244,8 @@ def _figure(title: str, lang: Lang, style: _Style, *, empty: bool) -> go.Figure:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "margin": {"l": 56, "r": 48, "t": 56, "b": 44},
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "hoverlabel": {"bgcolor": style.surface, "bordercolor": style.grid, "font": {"color": style.text}},
+            "modebar": {"orientation": "v"},
             "hovermode": "x unified" if title != "waits" else "closest",
             "separators": ",." if lang == "es" else ".,",
             "uirevision": "constant",

@@ -236,8 +236,9 @@ class Journey:
         """The batch as tensors; None if there is no such batch, after all. Raises what the dataset raised."""
         arrival, indices = self._arrivals.pop(number), self._tasks.pop(number).indices
         made, start = arrival.made, now()
-        if arrival.held_since:
-            self._main.add(Kind.HOLD, number, arrival.held_since, start)
+        follower = self._arrivals.get(number + 1)
+        if follower is not None and follower.held_since:  # from now on it is its turn, and it waits for the consumer
+            self._main.add(Kind.HOLD, number + 1, follower.held_since, start)
         batch = received(made, arrival.plans, self._slots)
         size = nbytes(batch) if self._main.enabled else NOT_MEASURED
         self._main.add(Kind.RECEIVE, number, start, value=size)

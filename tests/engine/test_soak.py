@@ -5,7 +5,6 @@ python3 run.py test -m soak tests/engine
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from typing import Any
@@ -93,7 +92,6 @@ class Abused(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.batches = None
         del self.loader
-        gc.collect()
 
 
 @pytest.mark.soak
