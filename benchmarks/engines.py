@@ -1,7 +1,7 @@
 """How fast batches come: our DataLoader, torch's, and the other loaders that are installed.
 
     python -m benchmarks.engines                        # everything that can run here: about 15 minutes a round
-    python -m benchmarks.engines --quick                # torch and ours on small data, one round: about 2 minutes
+    python -m benchmarks.engines --quick                # torch and ours on small data, one round: about 3 minutes
     python -m benchmarks.engines --only W1,W3 --engines torch,ours,spdl-threads --rounds 5
     python -m benchmarks.engines --readme               # measure nothing; write the table of README.md anew
 
