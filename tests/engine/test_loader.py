@@ -158,6 +158,19 @@ def test_a_view_keeps_its_batch(pool: dict[str, Any]) -> None:
     assert all((row == row[0]).all() for row in rows)
 
 
+def test_views_of_views_are_whole_after_epochs_have_passed(pool: dict[str, Any]) -> None:
+    loader = DataLoader(Images(), 4, persistent_workers=bool(pool), **pool)
+    held = []
+    for _ in range(3):
+        for number, (images, labels) in enumerate(loader):
+            if number % 5 == 0:
+                held.append((images[2][0].t()[:3], labels.view(2, 2)[1, 0].numpy(), number * 4 + 2))
+    assert len(held) == 9
+    for view, label, expected in held:
+        assert int(label) == expected
+        assert (view == expected).all()
+
+
 def test_errors_keep_their_type_and_the_loader_goes_on(pool: dict[str, Any]) -> None:
     batches = iter(DataLoader(Numbers(at=9, what="raise"), 4, **pool))
     assert next(batches).tolist() == [0, 1, 2, 3]
