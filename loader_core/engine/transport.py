@@ -11,12 +11,14 @@ numpy buffers as bare bytes and the rest of the object around them as a pickle. 
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 import pickle
 import tempfile
 import weakref
 from collections import deque
+from dataclasses import dataclass
 from multiprocessing import reduction
 from typing import Any
 
@@ -244,6 +246,28 @@ def unpack(memory: Memory, blob_bytes: int) -> Any:
     return _Unpickler(io.BytesIO(pickled), memory, [memory[start:end] for start, end in buffers]).load()
 
 
+@dataclass(frozen=True, slots=True)
+class _Dense:
+    """Where a tensor's elements lie, one after the other, and the strides by which they are its own."""
+
+    place: Place
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def tensor(self, memory: Memory) -> torch.Tensor:
+        return self.place.tensor(memory, math.prod(self.shape)).as_strided(self.shape, self.strides)
+
+
+def _without_gaps(tensor: torch.Tensor) -> torch.Tensor:
+    """`tensor` itself where its elements fill their memory in whatever order (channels_last, say); else a copy."""
+    filled = 1
+    for stride, side in sorted((stride, side) for stride, side in zip(tensor.stride(), tensor.shape, strict=True)):
+        if side != 1 and stride != filled:
+            return tensor.contiguous()
+        filled *= side
+    return tensor
+
+
 class _Pickler(pickle.Pickler):
     """Leaves dense CPU tensors and numpy buffers out of the pickle, to be written into the slot as bare bytes."""
 
@@ -254,16 +278,17 @@ class _Pickler(pickle.Pickler):
         self.buffers: list[tuple[int, int]] = []
         self.end = 0
         self._kept: list[Any] = []
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, _Dense] = {}
 
-    def persistent_id(self, part: Any) -> Place | None:
+    def persistent_id(self, part: Any) -> _Dense | None:
         if type(part) is not torch.Tensor or not is_plain(part):
             return None
         if id(part) not in self._places:
             self._kept.append(part)  # or another tensor could take its id while this batch is pickled
-            dense = part.contiguous().view(-1)
-            start = self._add(dense.view(torch.uint8).numpy() if dense.numel() else np.empty(0, np.uint8))
-            self._places[id(part)] = Place(start, tuple(part.shape), part.dtype)
+            dense = _without_gaps(part)
+            flat = dense.as_strided((dense.numel(),), (1,))
+            start = self._add(flat.view(torch.uint8).numpy() if len(flat) else np.empty(0, np.uint8))
+            self._places[id(part)] = _Dense(Place(start, (), part.dtype), tuple(part.shape), dense.stride())
         return self._places[id(part)]
 
     def _add_buffer(self, buffer: pickle.PickleBuffer) -> None:
@@ -284,5 +309,5 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(stream, buffers=buffers)
         self._memory = memory
 
-    def persistent_load(self, place: Place) -> torch.Tensor:
-        return place.tensor(self._memory, 1)[0]
+    def persistent_load(self, dense: _Dense) -> torch.Tensor:
+        return dense.tensor(self._memory)

@@ -189,3 +189,28 @@ def test_a_worker_says_what_it_is_in_torchs_words(method: Any, called: str) -> N
 
 def own_method(_: list[int]) -> Any:
     return get_worker_info().worker_method  # type: ignore[union-attr]
+
+
+# --- batches that a collate_fn has laid out ---------------------------------------------------------------------------
+
+
+def laid_out(numbers: list[int]) -> dict[str, torch.Tensor]:
+    """Dense batches in other orders than the usual one, and one with gaps."""
+    images = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5) + numbers[0]
+    return {
+        "channels last": images.contiguous(memory_format=torch.channels_last),
+        "one channel, last": images[:, :1].contiguous(memory_format=torch.channels_last),
+        "transposed": images.permute(3, 1, 0, 2),
+        "part of a larger one": images.transpose(0, 2)[1:3],
+        "empty": images[:0].contiguous(memory_format=torch.channels_last),
+    }
+
+
+def test_the_memory_format_of_a_batch_is_kept() -> None:
+    """A network in channels_last would convert each batch again."""
+    ours, theirs = (
+        next(iter(cls(Numbers(2), 2, num_workers=1, collate_fn=laid_out))) for cls in (DataLoader, TorchDataLoader)
+    )
+    assert same(ours, theirs)
+    for name in ("channels last", "one channel, last", "transposed", "empty"):
+        assert ours[name].stride() == theirs[name].stride(), name
