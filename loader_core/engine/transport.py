@@ -268,6 +268,16 @@ def _without_gaps(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def _sparse(indices: torch.Tensor, values: torch.Tensor, shape: torch.Size, coalesced: bool) -> torch.Tensor:
+    return torch.sparse_coo_tensor(indices, values, shape, is_coalesced=coalesced, check_invariants=False)
+
+
+def _compressed(
+    compressed: torch.Tensor, plain: torch.Tensor, values: torch.Tensor, shape: torch.Size, layout: torch.layout
+) -> torch.Tensor:
+    return torch.sparse_compressed_tensor(compressed, plain, values, shape, layout=layout, check_invariants=False)
+
+
 class _Pickler(pickle.Pickler):
     """Leaves dense CPU tensors and numpy buffers out of the pickle, to be written into the slot as bare bytes."""
 
@@ -290,6 +300,17 @@ class _Pickler(pickle.Pickler):
             start = self._add(flat.view(torch.uint8).numpy() if len(flat) else np.empty(0, np.uint8))
             self._places[id(part)] = _Dense(Place(start, (), part.dtype), tuple(part.shape), dense.stride())
         return self._places[id(part)]
+
+    def reducer_override(self, part: Any) -> Any:
+        # torch's own pickles of these are for torch.load: its global list would keep what is rebuilt from them.
+        if type(part) is torch.Tensor and not part.requires_grad:
+            if part.layout is torch.sparse_coo:
+                return _sparse, (part._indices(), part._values(), part.shape, part.is_coalesced())
+            if part.layout in (torch.sparse_csr, torch.sparse_bsr):
+                return _compressed, (part.crow_indices(), part.col_indices(), part.values(), part.shape, part.layout)
+            if part.layout in (torch.sparse_csc, torch.sparse_bsc):
+                return _compressed, (part.ccol_indices(), part.row_indices(), part.values(), part.shape, part.layout)
+        return NotImplemented
 
     def _add_buffer(self, buffer: pickle.PickleBuffer) -> None:
         raw: Memory = np.frombuffer(buffer.raw(), np.uint8)

@@ -214,3 +214,43 @@ def test_the_memory_format_of_a_batch_is_kept() -> None:
     assert same(ours, theirs)
     for name in ("channels last", "one channel, last", "transposed", "empty"):
         assert ours[name].stride() == theirs[name].stride(), name
+
+
+UNUSUAL: dict[str, Callable[[], torch.Tensor]] = {
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.zeros(3)]),
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "sparse, not coalesced": lambda: torch.sparse_coo_tensor([[0, 0]], [1, 2], (3,), check_invariants=True),
+    "sparse by rows": lambda: torch.eye(3).to_sparse_csr(),
+    "sparse by columns": lambda: torch.eye(3).to_sparse_csc(),
+    "sparse by blocks of rows": lambda: torch.eye(4).to_sparse_bsr((2, 2)),
+    "sparse by blocks of columns": lambda: torch.eye(4).to_sparse_bsc((2, 2)),
+    "conjugate": lambda: torch.tensor([1 + 2j]).conj(),
+    "negative": lambda: torch.tensor([1 + 2j]).conj().imag,
+    "parameter": lambda: torch.nn.Parameter(torch.ones(2)),
+    "expanded": lambda: torch.ones(1).expand(5),
+    "without elements": lambda: torch.empty(0, 4),
+    "without sides": lambda: torch.tensor(3),
+}
+
+
+def lone(samples: list[torch.Tensor]) -> torch.Tensor:
+    return samples[0]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.filterwarnings("ignore:Sparse [A-Z]+ tensor support:UserWarning")
+@pytest.mark.parametrize("make", UNUSUAL.values(), ids=UNUSUAL)
+def test_tensors_that_are_more_than_their_bytes_arrive_whole(make: Callable[[], torch.Tensor]) -> None:
+    sent = make()
+    (got,) = DataLoader([sent], 1, num_workers=1, collate_fn=lone)  # type: ignore[arg-type]
+    assert type(got) is type(sent)
+    assert (got.layout, got.dtype, got.requires_grad) == (sent.layout, sent.dtype, sent.requires_grad)
+    assert str(got) == str(sent)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nested_samples_are_refused_in_torchs_words(workers: int) -> None:
+    nested = [torch.nested.nested_tensor([torch.ones(2)])] * 2
+    with pytest.raises(RuntimeError, match="not currently supported by the default collate_fn"):
+        next(iter(DataLoader(nested, 2, num_workers=workers)))  # type: ignore[arg-type]
