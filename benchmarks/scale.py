@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Rows:
 
 def measure(axis: str, point: int, loader: str, seconds: float) -> dict[str, float]:
     """One point, in the process that calls this."""
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than cores: that is asked
     if axis == "dataset":
         return _start(point, loader)
     sample_bytes = point if axis == "sample" else 256
@@ -112,6 +114,8 @@ def _loader(loader: str, dataset: Rows, **arguments: Any) -> Any:
 
     from loader_core.engine import DataLoader
 
+    if arguments["num_workers"] > 0:
+        arguments["multiprocessing_context"] = "fork"  # this process was spawned, and would spawn its workers
     return (DataLoader if loader == "ours" else TorchDataLoader)(dataset, **arguments)  # type: ignore[arg-type]  # has the two methods
 
 

@@ -35,6 +35,8 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
+        if self.lowest == self.highest:
+            return _digits(self.median)
         return f"{_digits(self.median)} ({_digits(self.lowest)} .. {_digits(self.highest)})"
 
 
