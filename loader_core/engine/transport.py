@@ -231,6 +231,7 @@ def pack(batch: Any, slots: Slots, slot: int) -> tuple[int, int]:
     stream = io.BytesIO()
     pickler = _Pickler(stream)
     pickler.dump(batch)
+    pickler.place_buffers()
     blob = pickle.dumps((stream.getvalue(), pickler.buffers), 5)
     used = pickler.end + len(blob)
     memory = slots.memory(slot, used)
@@ -282,7 +283,9 @@ class _Pickler(pickle.Pickler):
     """Leaves dense CPU tensors and numpy buffers out of the pickle, to be written into the slot as bare bytes."""
 
     def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream, 5, buffer_callback=self._add_buffer)
+        # A method of ours as the callback would be a cycle, and keep each batch until the garbage collector came by.
+        self._found: list[pickle.PickleBuffer] = []
+        super().__init__(stream, 5, buffer_callback=self._found.append)
         self.extents: list[tuple[int, int]] = []
         self.raws: list[Memory] = []
         self.buffers: list[tuple[int, int]] = []
@@ -312,10 +315,12 @@ class _Pickler(pickle.Pickler):
                 return _compressed, (part.ccol_indices(), part.row_indices(), part.values(), part.shape, part.layout)
         return NotImplemented
 
-    def _add_buffer(self, buffer: pickle.PickleBuffer) -> None:
-        raw: Memory = np.frombuffer(buffer.raw(), np.uint8)
-        start = self._add(raw)
-        self.buffers.append((start, start + raw.nbytes))
+    def place_buffers(self) -> None:
+        """Give the numpy buffers that were left out their places, once everything is pickled."""
+        for buffer in self._found:
+            raw: Memory = np.frombuffer(buffer.raw(), np.uint8)
+            start = self._add(raw)
+            self.buffers.append((start, start + raw.nbytes))
 
     def _add(self, raw: Memory) -> int:
         start = aligned(self.end)

@@ -7,6 +7,7 @@ import copy
 import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,18 @@ def test_the_same_tensor_twice_is_stored_once(slots: Slots) -> None:
     slot = slots.take()
     used, _ = pack([tensor, tensor], slots, slot)
     assert used < 2 * tensor.nbytes
+
+
+def test_a_packed_batch_is_let_go_of_at_once(slots: Slots) -> None:
+    array, tensor = np.zeros(1000), torch.zeros(1000)
+    gone = [weakref.ref(array), weakref.ref(tensor)]
+    gc.disable()
+    try:
+        pack({"array": array, "tensor": tensor}, slots, slots.take())
+        del array, tensor
+        assert [ref() for ref in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_memory_outlives_closed_slots() -> None:
