@@ -10,7 +10,9 @@
     ├── WorkerTimeout   (RuntimeError) a worker took longer than `timeout` allows
     ├── QuarantineFull  (RuntimeError) more samples could not be had than `error_budget` allows
     ├── SharedMemoryError (RuntimeError) shared memory could not be had
+    ├── LessonError     (RuntimeError) a lesson's program could not be run to its log
     ├── SettingsError   (ValueError)   settings that contradict each other or this host
+    │   └── ParameterError              a lesson's parameter or variant that is out of its bounds
     └── DatasetError    (ValueError)   a dataset that cannot be opened or does not say what it holds
 
 The second base is the one that `torch.utils.data.DataLoader` raises in the same place, so that code written for torch
@@ -18,6 +20,8 @@ catches ours too. What a user's dataset raises is not in this tree: it keeps its
 """
 
 from __future__ import annotations
+
+import traceback
 
 
 class LoaderscopeError(Exception):
@@ -56,5 +60,24 @@ class SettingsError(LoaderscopeError, ValueError):
     """Settings that contradict each other, or that this host cannot meet."""
 
 
+class ParameterError(SettingsError):
+    """A lesson's parameter or variant that is out of its bounds: `field` names it, the text has the range."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class LessonError(LoaderscopeError, RuntimeError):
+    """A lesson's program could not be run to its log. The text says why: time, memory, how its process ended."""
+
+
 class DatasetError(LoaderscopeError, ValueError):
     """A dataset that cannot be opened, or that does not say what it holds."""
+
+
+def last_line(error: BaseException) -> str:
+    """What an exception says, in a line: the last one of its text. For an error in a worker that is the error there."""
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    kind, colon, text = lines[-1].partition(": ")
+    return kind.rpartition(".")[2] + colon + text if colon else lines[-1]

@@ -16,12 +16,12 @@ from loader_core.trace.event import (
     kind_table,
 )
 from loader_core.trace.export import perfetto, summary
+from loader_core.trace.names import name_number
 from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now
 from loader_core.trace.recording import Delivery, Recording, RecordingShare, seal
 from loader_core.trace.rollup import BUCKET_DTYPE, BUCKET_NS
 from loader_core.trace.run_file import RunHeader
-from loader_core.trace.stage import set_current, stage
-from loader_core.trace.stage_names import stage_number
+from loader_core.trace.stage import current_recorder, set_current, stage
 from loader_core.trace.trace import ROW_DTYPE, TAIL_ROWS, WINDOW_ROWS, Trace, TraceLane
 
 __all__ = [
@@ -51,12 +51,13 @@ __all__ = [
     "RunHeader",
     "Trace",
     "TraceLane",
+    "current_recorder",
     "kind_table",
+    "name_number",
     "now",
     "perfetto",
     "seal",
     "set_current",
     "stage",
-    "stage_number",
     "summary",
 ]

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RECORD = struct.Struct("<qqqqIHBB")
 """The record as `struct` packs it, field by field in the order of the module's docstring."""
@@ -82,7 +82,10 @@ class Flag(IntFlag):
 
 
 class Kind(IntEnum):
-    """What happened. `KINDS` says what each one means."""
+    """What happened. `KINDS` says what each one means.
+
+    A number is never used again for another kind: 8 was WAIT_SLOT of schema 1, which nothing ever wrote.
+    """
 
     DRAW = 1
     DISPATCH = 2
@@ -91,7 +94,6 @@ class Kind(IntEnum):
     COLLATE = 5
     ITEM = 6
     STAGE = 7
-    WAIT_SLOT = 8
     SEND = 9
     RECEIVE = 10
     HOLD = 11
@@ -108,6 +110,11 @@ class Kind(IntEnum):
     STOP = 22
     ERROR = 23
     DIED = 24
+    MEMORY = 25
+    FILES = 26
+    STACK = 27
+    TENSORS = 28
+    CPU = 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +142,11 @@ KINDS: dict[Kind, KindSpec] = {
     Kind.COLLATE: KindSpec(Role.WORKER, Nature.WORK, "bytes", "collate", "samples become one batch"),
     Kind.ITEM: KindSpec(Role.WORKER, Nature.PART, "bytes", "read", "one sample is read, inside FETCH"),
     Kind.STAGE: KindSpec(
-        Role.WORKER, Nature.PART, "stage number", "stage", "a named part of one sample: read, decode, transform ..."
-    ),
-    Kind.WAIT_SLOT: KindSpec(
-        Role.WORKER, Nature.WAIT, "", "blocked", "a worker waits for memory that the consumer still holds"
+        Role.ANY,
+        Nature.PART,
+        "stage number",
+        "stage",
+        "a named part: of a sample (read, decode ...), or of a step (forward, backward ...)",
     ),
     Kind.SEND: KindSpec(Role.WORKER, Nature.WORK, "bytes", "transfer", "a finished batch is sent to the main process"),
     Kind.RECEIVE: KindSpec(
@@ -166,6 +174,25 @@ KINDS: dict[Kind, KindSpec] = {
     Kind.STOP: KindSpec(Role.ANY, Nature.MARK, "exit code", "mark", "the writer of this lane ended as it should"),
     Kind.ERROR: KindSpec(Role.ANY, Nature.MARK, "", "error", "an exception"),
     Kind.DIED: KindSpec(Role.ANY, Nature.MARK, "exit code, negative for a signal", "error", "a worker died"),
+    Kind.MEMORY: KindSpec(Role.ANY, Nature.MARK, "unique bytes (USS)", "mark", "memory that this process alone holds"),
+    Kind.FILES: KindSpec(Role.ANY, Nature.MARK, "open file descriptors", "mark", "files and sockets held open"),
+    Kind.STACK: KindSpec(
+        Role.WORKER, Nature.MARK, "place number", "mark", "the line of code that a worker was seen at, by sampling"
+    ),
+    Kind.TENSORS: KindSpec(
+        Role.WORKER,
+        Nature.MARK,
+        "tensors in a batch",
+        "mark",
+        "how many tensors a batch is made of: each is sent alone",
+    ),
+    Kind.CPU: KindSpec(
+        Role.CONSUMER,
+        Nature.MARK,
+        "CPU ns",
+        "mark",
+        "CPU time of the training process, all its threads together, in the step before",
+    ),
 }
 """The kind table: the one meaning of each kind."""
 

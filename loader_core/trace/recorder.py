@@ -33,12 +33,12 @@ import numpy as np
 from loader_core.trace.budget import DEFAULT_BUDGET_BYTES, Budget
 from loader_core.trace.control import Control
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, RECORD, Flag, Kind, Role
+from loader_core.trace.names import STAGES, Names
 from loader_core.trace.segment import (
     HEADER_BYTES,
     SegmentHeader,
     SegmentWriter,
 )
-from loader_core.trace.stage_names import StageNames
 
 now = time.perf_counter_ns
 """The clock of all events: monotonic, in nanoseconds, the same for all processes of a host."""
@@ -120,7 +120,7 @@ class Recorder:
         """Open a chain and mark its START. `control` is the recorder's own from here on: `close` closes it."""
         self._reset(control)
         self._budget = Budget(directory, limit_bytes=budget_bytes)
-        self._names = StageNames(directory)
+        self._names = Names(directory, STAGES)
         self._header = SegmentHeader(
             role=role,
             worker=worker,
@@ -162,6 +162,19 @@ class Recorder:
             return Detail.BATCH
         return Detail.STAGE if control is None else _DETAILS[control.detail]
 
+    @property
+    def takes_stages(self) -> bool:
+        """Whether STAGE events are wanted now: parts of a step always, for they are few; of a sample in most detail."""
+        return self.enabled and (self._header.role is Role.CONSUMER or self.detail is Detail.STAGE)
+
+    @property
+    def last_ns(self) -> int:
+        """The end of the newest event, stages that are held back included; 0 before the first."""
+        if not self._held:
+            return self._last
+        (end,) = struct.unpack_from("<q", self._stages, self._held - RECORD.size + 8)
+        return max(self._last, int(end))
+
     def add(
         self,
         kind: Kind,
@@ -190,7 +203,7 @@ class Recorder:
             _pack_into(self._page, offset, start, end, value, sample, batch, self.epoch, flags, kind)
         except struct.error:
             self._pack_wrapped(offset, (start, end, value, sample, batch, self.epoch, flags, kind))
-        except ValueError:
+        except (TypeError, ValueError):  # what packing into a closed mapping raises
             return  # closed by another thread between the look at the limit and here
         self._offset = offset + 40
 
@@ -347,7 +360,7 @@ class Recorder:
     def _pack_wrapped(self, offset: int, fields: tuple[int, ...]) -> None:
         """Write a record some of whose numbers do not fit their fields: they wrap around, and the run goes on."""
         start, end, value, sample, batch, epoch, flags, kind = map(int, fields)
-        with suppress(struct.error, ValueError):  # closed by another thread meanwhile
+        with suppress(struct.error, TypeError, ValueError):  # closed by another thread meanwhile
             _pack_into(
                 self._page,
                 offset,
@@ -395,10 +408,10 @@ def owner(header: SegmentHeader) -> str:
 def _integers(numbers: Sequence[int], count: int) -> np.ndarray[Any, np.dtype[np.int64]] | int:
     """The numbers as a column; or NOT_MEASURED when they are none, as a sampler's keys need not be integers."""
     try:
-        column = np.asarray(numbers, np.int64)
+        column = np.asarray(numbers)
     except (TypeError, ValueError, OverflowError):
         return NOT_MEASURED
-    return column if column.shape == (count,) else NOT_MEASURED
+    return column if column.shape == (count,) and column.dtype == np.int64 else NOT_MEASURED
 
 
 def _last_word(batch: int, epoch: int, kind: Kind) -> int:

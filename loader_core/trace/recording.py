@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from loader_core.errors import RecordingError
+from loader_core.errors import RecordingError, last_line
 from loader_core.trace.budget import DEFAULT_BUDGET_BYTES
 from loader_core.trace.control import FILENAME as CONTROL
 from loader_core.trace.control import Control
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, SCHEMA_VERSION, Kind, Role, kind_table
-from loader_core.trace.recorder import Recorder, now
+from loader_core.trace.recorder import NULL_RECORDER, Recorder, now
 from loader_core.trace.run_file import LIVE_STATES, RUN_FILE, write_run_file
 from loader_core.trace.segment import SUFFIX, seal_file
 
@@ -103,6 +103,10 @@ class Recording:
         self._recorders: list[Recorder] = []
         self._thread = threading.local()
         self._over = threading.Event()
+        self.next_epoch = 0
+        """The number that `begin_epoch` gives next; who counts epochs by himself may set it."""
+        self.failure = ""
+        """What an observer found out about the last exception of a worker; `finish` adds it to the reason."""
         self.paused_ns = 0
         """How long a viewer has paused the run so far, altogether."""
         self._previews: PreviewWriter | None = None
@@ -119,9 +123,12 @@ class Recording:
         classes: Sequence[str] = (),
         budget_bytes: int = DEFAULT_BUDGET_BYTES,
         rank: int = 0,
+        script: dict[str, Any] | None = None,
+        loader: dict[str, Any] | None = None,
     ) -> Recording:
         """Begin a run in `directory`, which may exist and hold a control page and settings, but no run.
 
+        `script` and `loader` say whose loader it is and how it was made, where a script is observed (see RunHeader).
         Raises RecordingError when it holds a run already or cannot be written.
         """
         if (directory / RUN_FILE).exists():
@@ -141,6 +148,8 @@ class Recording:
             "host": _host(),
             "versions": _versions(),
             "settings": settings,
+            "script": script,
+            "loader": loader,
             "classes": list(classes),
             "changes": [],
             "kinds": kind_table(),
@@ -168,19 +177,33 @@ class Recording:
         return self._share
 
     def recorder(self, role: Role, worker: int = -1) -> Recorder:
-        """A recorder for the calling thread; `finish` closes it if nobody did."""
-        recorder = self._share.recorder(role, worker)
+        """A recorder for the calling thread; `finish` closes it if nobody did. After that: one that records nothing."""
         with self._lock:
+            if self._over.is_set():
+                return NULL_RECORDER
+            recorder = self._share.recorder(role, worker)
             self._recorders.append(recorder)
         return recorder
 
     @property
     def consumer(self) -> Recorder:
         """The calling thread's recorder of the consumer lane, for what a training loop itself has to say (LOSS)."""
-        recorder: Recorder | None = getattr(self._thread, "consumer", None)
+        return self.own_recorder(Role.CONSUMER)
+
+    def own_recorder(self, role: Role) -> Recorder:
+        """The calling thread's recorder in that role: made when it is first asked for, and closed by `finish`."""
+        recorder: Recorder | None = getattr(self._thread, role, None)
         if recorder is None:
-            recorder = self._thread.consumer = self.recorder(Role.CONSUMER)
+            recorder = self.recorder(role)
+            setattr(self._thread, role, recorder)
         return recorder
+
+    def begin_epoch(self) -> int:
+        """The number of the next epoch, from 0. For observed loaders, which do not count theirs. Any thread."""
+        with self._lock:
+            number = self.next_epoch
+            self.next_epoch = number + 1
+        return number
 
     # --- the header ---------------------------------------------------------------------------------------------------
 
@@ -217,6 +240,8 @@ class Recording:
             recorders, self._recorders = self._recorders, []
         for recorder in recorders:
             recorder.close()
+        if state == "failed" and self.failure:
+            reason = f"{reason} ({self.failure})" if reason else self.failure
         self.update(state=state, reason=reason, ended_unix_ns=time.time_ns())
         self.control.close()
 
@@ -229,34 +254,39 @@ class Recording:
         if isinstance(error, KeyboardInterrupt):
             self.finish("stopped", "interrupted from the keyboard")
         elif error is not None:
-            self.finish("failed", f"{type(error).__name__}: {error}")
+            self.finish("failed", last_line(error))
         else:
             self.finish("stopped" if self.control.stop else "finished")
 
     # --- the consumer's side ------------------------------------------------------------------------------------------
 
-    def deliver(self, deliveries: Iterator[Delivery]) -> Iterator[Any]:
+    def deliver(self, deliveries: Iterator[Delivery], *, obeys: bool = True) -> Iterator[Any]:
         """Hand each batch over, and record how long the training loop waited for it and worked on it.
 
-        Between two batches it obeys the control page: stop ends the iteration, pause rests, and a wanted preview is
-        made. It belongs to the thread that iterates, and closes `deliveries` however it ends. It holds no batch while
-        the training loop has it.
+        Between two batches it makes a preview if one is wanted, and `obeys` the control page: stop ends the iteration,
+        pause rests. (A script that is the user's own does not.) It belongs to the thread that iterates, and closes
+        `deliveries` however it ends. It holds no batch while the training loop has it. A loop that is left early ends
+        with a WAIT_BATCH of no batch and no length, as one that came to its end does with one of no batch.
         """
         recorder = self.consumer
         try:
-            while self._may_go_on(recorder):
+            while not obeys or self.may_go_on():
                 delivery = self._ask(deliveries, recorder)
                 if delivery is None:
                     return
-                self._preview(delivery, recorder)
+                self.preview(delivery)
                 number, samples = delivery.number, delivery.samples
                 handed = [delivery.batch]
                 delivery.batch = None  # this frame and the loader's may hold the delivery, but not the batch's memory
-                start = now()
+                start, cpu, left = now(), time.process_time_ns(), True
                 try:
                     yield handed.pop()
+                    left = False
                 finally:
                     recorder.add(Kind.STEP, number, start, value=samples)
+                    recorder.mark(Kind.CPU, number, value=time.process_time_ns() - cpu)
+                    if left:  # by break or an exception: nobody waits for the next batch
+                        recorder.mark(Kind.WAIT_BATCH)
         finally:
             close = getattr(deliveries, "close", None)
             if close is not None:
@@ -279,22 +309,25 @@ class Recording:
             recorder.add(Kind.WAIT_BATCH, delivery.number, start, end, delivery.ready)
         return delivery
 
-    def _may_go_on(self, recorder: Recorder) -> bool:
-        """Rest while a viewer wants a pause. False when the run shall stop."""
+    def may_go_on(self) -> bool:
+        """Rest while a viewer wants a pause. False when the run shall stop. Called by the consumer's thread."""
         while self._paused():
             start = now()
             while self._paused() and now() - start < PAUSE_SLICE_NS:
                 self._over.wait(0.01)  # polled: who writes the page is another process, which shares no lock with us
             end = now()
-            recorder.add(Kind.PAUSE, NO_BATCH, start, end)
+            self.consumer.add(Kind.PAUSE, NO_BATCH, start, end)
             self.paused_ns += end - start
         return not (self.control.stop or self._over.is_set())
 
     def _paused(self) -> bool:
         return self.control.pause and not self.control.stop and not self._over.is_set()
 
-    def _preview(self, delivery: Delivery, recorder: Recorder) -> None:
-        """Make a preview if a viewer wants one and the last is old enough. What fails is logged and nothing more."""
+    def preview(self, delivery: Delivery) -> None:
+        """Make a preview if a viewer wants one and the last is old enough. What fails is logged and nothing more.
+
+        Called by the consumer's thread.
+        """
         start = now()
         if start >= self.control.preview_until_ns or start - self._previewed_ns < PREVIEW_EVERY_NS:
             return
@@ -304,7 +337,7 @@ class Recording:
         except Exception:  # noqa: BLE001 - what a batch's type raises, whatever it is, must not reach the training
             _log.exception("no preview of batch %d", delivery.number)
             written = NOT_MEASURED
-        recorder.add(Kind.PREVIEW, delivery.number, start, value=written)
+        self.consumer.add(Kind.PREVIEW, delivery.number, start, value=written)
 
     def _write_preview(self, delivery: Delivery, start: int) -> int:
         if self._previews is None:

@@ -76,6 +76,7 @@ def _table(chosen: set[Kind]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 _IS_WORK = _table({kind for kind, spec in KINDS.items() if spec.nature is Nature.WORK})
 _IS_WAIT = _table({kind for kind, spec in KINDS.items() if spec.nature is Nature.WAIT} - {Kind.PAUSE})
 _IS_STEP = _table({Kind.STEP})
+_IS_STRANGE = np.array([number not in KINDS for number in range(256)])
 _HAS_BYTES = _table(set(_PASSED_ON))
 
 
@@ -236,7 +237,7 @@ def fold_segment(path: Path) -> Fold:
 
 def known(events: Rows) -> Rows:
     """The events without those of a kind that the table does not have (a damaged file)."""
-    strange = events["kind"] >= KNOWN_KINDS
+    strange = _IS_STRANGE[events["kind"]]
     return events[~strange] if strange.any() else events
 
 

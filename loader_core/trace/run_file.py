@@ -42,6 +42,12 @@ class RunHeader:
     classes: list[str]
     changes: list[dict[str, Any]]
     """Settings changed while the run went on: number, at_ns (run time), fields, restarted_loader."""
+    script: dict[str, Any] | None
+    """Of an observed script: group, argv, cwd, site, loader, rank. None for a run that no script made."""
+    loader: dict[str, Any] | None
+    """Of an observed loader: its arguments as plain values, such as batch_size and num_workers."""
+    absent: dict[str, str]
+    """Of an observed loader: kinds of events that could not be measured, each with the reason."""
 
     @property
     def live(self) -> bool:
@@ -89,7 +95,14 @@ def _header(said: dict[str, Any], path: Path) -> RunHeader:
         settings=said.get("settings"),
         classes=[str(name) for name in said.get("classes") or ()],
         changes=list(said.get("changes") or ()),
+        script=_object(said.get("script")),
+        loader=_object(said.get("loader")),
+        absent=dict(said.get("absent") or {}),
     )
+
+
+def _object(said: Any) -> dict[str, Any] | None:
+    return said if isinstance(said, dict) else None
 
 
 def write_run_file(directory: Path, said: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Named parts of a sample: `with stage("decode"):` inside a dataset, or `@stage("decode")` on a function.
+"""Named parts of a sample or of a step: `with stage("decode"):` in a dataset, `with stage("forward"):` in a training
+loop, or `@stage("decode")` on a function.
 
 Where nothing is recorded in such detail it costs next to nothing, so it may stay in a dataset for good.
 """
@@ -9,13 +10,12 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
-from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now
+from loader_core.trace.recorder import NULL_RECORDER, Recorder, now
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_STAGE = Detail.STAGE
 
 
 class _Current(threading.local):
@@ -26,34 +26,54 @@ _current = _Current()
 
 
 def set_current(recorder: Recorder) -> None:
-    """Make `recorder` the one that this thread's stages are recorded by. The worker loop calls it."""
+    """Make `recorder` the one that this thread's stages are recorded by. The worker loop calls it, and whoever hands
+    batches over to a training loop.
+    """
     _current.recorder = recorder
 
 
-class stage:  # noqa: N801 - reads as the statement it is used as
-    """Record the time that a block or a function takes as a STAGE of the sample being fetched.
+def current_recorder() -> Recorder:
+    """The one that this thread's stages are recorded by; NULL_RECORDER where there is none."""
+    return _current.recorder
 
-    Works in any thread that has a current recorder: workers, and the main thread when it fetches by itself. Elsewhere
-    it does nothing. Stages may nest; the sum of nested stages then counts time twice.
+
+class stage:  # noqa: N801 - reads as the statement it is used as
+    """Record the time that a block or a function takes as a STAGE of what goes on: of the sample being fetched, in most
+    detail only; or, between two batches of an observed loader, of the training step, in any detail.
+
+    Works in any thread that has a current recorder: workers, and the thread that takes batches from a loader. Elsewhere
+    it does nothing. Stages may nest; the sum of nested stages then counts time twice. Where a block does not fit, as
+    between two hooks of a framework: `forward = stage("forward").begin()` and `forward.end()`.
     """
 
     __slots__ = ("_recorder", "_start", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def __enter__(self) -> None:
-        recorder = _current.recorder
         self._recorder: Recorder | None = None
-        if recorder.enabled and recorder.detail is _STAGE:
+
+    def begin(self) -> Self:
+        """It begins now."""
+        recorder = _current.recorder
+        self._recorder = None
+        if recorder.takes_stages:
             self._recorder = recorder
             self._start = now()
+        return self
+
+    def end(self) -> None:
+        """It ends now. Nothing if it has not begun."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.add_stage(self.name, self._start)
+
+    def __enter__(self) -> None:
+        self.begin()
 
     def __exit__(
         self, error: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._recorder is not None:
-            self._recorder.add_stage(self.name, self._start)
+        self.end()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """As a decorator: each call is a stage."""

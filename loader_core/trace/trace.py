@@ -15,11 +15,11 @@ import numpy as np
 
 from loader_core.errors import NewerSchema, TraceError
 from loader_core.trace.event import EVENT_DTYPE, Kind, Role
+from loader_core.trace.names import PLACES, STAGES, NameFile
 from loader_core.trace.recorder import owner
 from loader_core.trace.rollup import KNOWN_KINDS, Fold, FoldFile, Rollup, fold, known, lane_roles
 from loader_core.trace.run_file import RUN_FILE, RunHeader, read_run_file
 from loader_core.trace.segment import ROLES, SUFFIX, Rows, SegmentFlag, SegmentId, SegmentReader
-from loader_core.trace.stage_names import StageFile
 
 ROW_DTYPE = np.dtype([*((name, EVENT_DTYPE[name].str) for name in EVENT_DTYPE.names or ()), ("lane", "u1")])
 """An event as readers get it: the record with `start` and `end` in run time, and the number of its lane."""
@@ -28,7 +28,7 @@ TAIL_ROWS = 262_144
 """Newest events that `tail` can still give."""
 
 WINDOW_ROWS = 4_194_304
-"""Events that `window` gives at most."""
+"""Events that `window` gives at most, if it is not asked for fewer."""
 
 MAX_LANES = 256
 MAX_PIDS = 16
@@ -69,6 +69,7 @@ class Trace:
         run: what run.json says, as of the last refresh.
         lanes: numbered in the order in which they appeared.
         stages: names of stages by the value of their STAGE events.
+        places: places in code by the value of their STACK events: `file:line function | source line`.
         lost: events that the recording's own bound has dropped. They are still in the roll-up.
         duration_ns: run time at which the last event ended.
     """
@@ -79,10 +80,12 @@ class Trace:
         self.run: RunHeader = read_run_file(directory)
         self.lanes: list[TraceLane] = []
         self.stages: dict[int, str] = {}
+        self.places: dict[int, str] = {}
         self.lost = 0
         self.duration_ns = 0
         self._run_stamp: tuple[int, int, int] | None = None
-        self._stage_file = StageFile(directory)
+        self._stage_file = NameFile(directory, STAGES)
+        self._place_file = NameFile(directory, PLACES)
         self._problems: dict[str, str] = {}
         self._lane_numbers: dict[tuple[int, int, int], int] = {}
         self._segments: dict[SegmentId, _Segment] = {}
@@ -109,6 +112,7 @@ class Trace:
         """
         self._read_header()
         self.stages.update(self._stage_file.take())
+        self.places.update(self._place_file.take())
         # First what was dropped: a file that is in the roll-up already (its dropper was killed) is not read again.
         for dropped in self._folds.take():
             self._drop(dropped)
@@ -153,13 +157,15 @@ class Trace:
         """
         return self._tail.rows(after, limit)
 
-    def window(self, start_ns: int, end_ns: int, kinds: Collection[Kind] | None = None) -> Rows:
+    def window(
+        self, start_ns: int, end_ns: int, kinds: Collection[Kind] | None = None, *, limit: int = WINDOW_ROWS
+    ) -> Rows:
         """Events that overlap `[start_ns, end_ns]` of run time, by start: `(n,) ROW_DTYPE`.
 
-        Of more than `WINDOW_ROWS` those that ended first are left out; name the `kinds` that matter to have all.
+        Of more than `limit` those that ended first are left out; name the `kinds` that matter to have all.
         """
         chosen = np.array([kinds is None or number in kinds for number in range(KNOWN_KINDS)])
-        newest = _Newest(WINDOW_ROWS)
+        newest = _Newest(limit)
         for segment in self._segments.values():
             anchor_ns = segment.reader.header.anchor_ns
             try:

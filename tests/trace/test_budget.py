@@ -202,7 +202,7 @@ recorder.close()
 
 
 def test_many_processes_under_one_bound(tmp_path: Path) -> None:
-    writers, each, budget = 4, 8_000, 12 * SMALLEST
+    writers, each, budget = 4, 1_500, 12 * SMALLEST
     with ExitStack() as stack:
         processes = [stack.enter_context(script(MANY, tmp_path, n, budget, each)) for n in range(writers)]
         for process in processes:
@@ -210,7 +210,7 @@ def test_many_processes_under_one_bound(tmp_path: Path) -> None:
             process.stdin.write("go\n")
             process.stdin.flush()
         for process in processes:
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=50)
             assert process.returncode == 0, said
     dropped = FoldFile(tmp_path).take()
     assert len({fold.id for fold in dropped}) == len(dropped)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from loader_core.trace.control import Control
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, Kind, Role
+from loader_core.trace.names import name_number
 from loader_core.trace.recorder import NULL_RECORDER, Detail, Recorder, now
 from loader_core.trace.recording import RecordingShare
 from loader_core.trace.segment import SegmentReader
-from loader_core.trace.stage_names import stage_number
 from tests.trace.records import Event, events, run_script, segments
 
 I64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -129,7 +129,7 @@ def test_stages_are_put_between_the_items_they_belong_to(tmp_path: Path) -> None
     found = events(tmp_path)[1:-1]
     assert [event[-1] for event in found] == [Kind.STAGE, Kind.STAGE, Kind.ITEM] * 3 + [Kind.FETCH]
     assert [event[3] for event in found[:-1]] == [10] * 3 + [11] * 3 + [12] * 3
-    assert {event[2] for event in found if event[-1] == Kind.STAGE} == {stage_number("read"), stage_number("decode")}
+    assert {event[2] for event in found if event[-1] == Kind.STAGE} == {name_number("read"), name_number("decode")}
     assert [event[1] for event in found if event[-1] == Kind.ITEM] == stamps[1:], "no end was moved"
 
 

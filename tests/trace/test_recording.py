@@ -162,8 +162,9 @@ def test_a_run_that_a_viewer_stopped_says_so(tmp_path: Path) -> None:
 
 def test_the_consumers_side_of_an_epoch(recording: Recording) -> None:
     seen = [now(), *(now() for _ in recording.deliver(deliveries(2)))]
-    rows = events(recording.directory)[1:]
-    assert kinds(rows) == ["WAIT_BATCH", "STEP", "WAIT_BATCH", "STEP", "WAIT_BATCH"]
+    recorded = events(recording.directory)[1:]
+    assert kinds(recorded) == ["WAIT_BATCH", "STEP", "CPU", "WAIT_BATCH", "STEP", "CPU", "WAIT_BATCH"]
+    rows = [row for row in recorded if row[-1] != Kind.CPU]
     assert [(row[2], row[4], row[5]) for row in rows[:4]] == [(2, 0, 1), (4, 0, 1), (2, 1, 1), (4, 1, 1)]
     assert (rows[4][2], rows[4][4]) == (NOT_MEASURED, NO_BATCH), "waiting for the end is waiting too, for no batch"
     flat = [at for row in rows for at in row[:2]]
@@ -171,6 +172,23 @@ def test_the_consumers_side_of_an_epoch(recording: Recording) -> None:
     assert seen[0] <= rows[0][0]
     assert rows[0][1] <= seen[1] <= rows[1][1]
     assert rows[2][1] <= seen[2] <= rows[3][1]
+
+
+def test_the_cpu_time_of_a_step_is_that_of_all_threads(recording: Recording) -> None:
+    def burn() -> None:
+        spent = time.thread_time_ns() + 20_000_000
+        while time.thread_time_ns() < spent:
+            pass
+
+    for number, _ in enumerate(recording.deliver(deliveries(2))):
+        if number == 1:
+            other = threading.Thread(target=burn)
+            other.start()
+            burn()
+            other.join()
+    idle, busy = (row[2] for row in events(recording.directory) if row[-1] == Kind.CPU)
+    assert 0 <= idle < 20_000_000
+    assert busy >= 40_000_000
 
 
 def test_nobody_holds_a_batch_but_the_training_loop(recording: Recording) -> None:
@@ -204,7 +222,7 @@ def test_stop_ends_the_iteration_and_closes_the_loader(recording: Recording) -> 
         recording.control.stop = count == 3
     assert count == 3
     assert closed == [True]
-    assert kinds(events(recording.directory)[1:]) == ["WAIT_BATCH", "STEP"] * 3
+    assert kinds(events(recording.directory)[1:]) == ["WAIT_BATCH", "STEP", "CPU"] * 3
 
 
 def test_break_closes_the_loader_and_ends_the_step(recording: Recording) -> None:
@@ -213,7 +231,9 @@ def test_break_closes_the_loader_and_ends_the_step(recording: Recording) -> None
     for _ in recording.deliver(loader):
         break
     assert closed == [True]
-    assert kinds(events(recording.directory)[1:]) == ["WAIT_BATCH", "STEP"]
+    rows = events(recording.directory)[1:]
+    assert kinds(rows) == ["WAIT_BATCH", "STEP", "CPU", "WAIT_BATCH"]
+    assert (rows[-1][4], rows[-1][0]) == (NO_BATCH, rows[-1][1]), "nobody waits any more"
 
 
 def test_an_error_of_the_loader_keeps_its_type_and_is_recorded(recording: Recording) -> None:
@@ -225,7 +245,7 @@ def test_an_error_of_the_loader_keeps_its_type_and_is_recorded(recording: Record
         for _ in recording.deliver(loader()):
             pass
     rows = events(recording.directory)[1:]
-    assert kinds(rows) == ["WAIT_BATCH", "STEP", "WAIT_BATCH", "ERROR"]
+    assert kinds(rows) == ["WAIT_BATCH", "STEP", "CPU", "WAIT_BATCH", "ERROR"]
 
 
 def test_an_iterator_without_close_will_do(recording: Recording) -> None:
@@ -283,7 +303,7 @@ def test_each_thread_has_a_consumer_of_its_own(recording: Recording) -> None:
         thread.join()
     recording.finish("finished")
     chains = [SegmentReader(path).take() for path in segments(recording.directory)]
-    assert [len(chain) for chain in chains] == [2 + 101] * 3
+    assert [len(chain) for chain in chains] == [2 + 151] * 3
     trace = Trace.open(recording.directory)
     assert [(lane.role, lane.worker) for lane in trace.lanes] == [(Role.CONSUMER, -1)]
     assert trace.batches == 150

@@ -10,9 +10,9 @@ import pytest
 
 from loader_core.trace.control import Control
 from loader_core.trace.event import Kind, Role
+from loader_core.trace.names import PLACES, STAGES, NameFile, Names, name_number
 from loader_core.trace.recorder import NULL_RECORDER, Recorder
 from loader_core.trace.stage import set_current, stage
-from loader_core.trace.stage_names import MAX_STAGE_NAMES, StageFile, StageNames, stage_number
 from tests.trace.records import Event, events
 
 
@@ -38,7 +38,7 @@ def test_a_block_is_a_stage_of_the_current_sample(recorder: Recorder, tmp_path: 
     recorder.close()
     [event] = stages(tmp_path)
     assert event[0] <= event[1]
-    assert event[2:6] == (stage_number("decode"), 99, 5, 2)
+    assert event[2:6] == (name_number("decode"), 99, 5, 2)
 
 
 def test_a_function_is_a_stage_each_time_it_is_called(recorder: Recorder, tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ def test_without_a_recorder_it_does_nothing() -> None:
 
 
 def test_names_are_read_by_number_as_they_come(tmp_path: Path) -> None:
-    reader = StageFile(tmp_path)
+    reader = NameFile(tmp_path, STAGES)
     assert reader.take() == {}
-    one, other = StageNames(tmp_path), StageNames(tmp_path)
+    one, other = Names(tmp_path, STAGES), Names(tmp_path, STAGES)
     numbers = [one.number("read"), other.number("read"), one.number("decode"), one.number("read")]
     assert numbers[0] == numbers[1] == numbers[3]
-    assert reader.take() == {stage_number("read"): "read", stage_number("decode"): "decode"}
+    assert reader.take() == {name_number("read"): "read", name_number("decode"): "decode"}
     assert reader.take() == {}
     with (tmp_path / "stages").open("a") as file:
         file.write("0000002a aug")
@@ -104,13 +104,20 @@ def test_names_are_read_by_number_as_they_come(tmp_path: Path) -> None:
 
 
 def test_a_name_with_line_breaks_or_of_any_length_stays_one_line(tmp_path: Path) -> None:
-    StageNames(tmp_path).number("a\nb\r\n" + "c" * 500)
-    [name] = StageFile(tmp_path).take().values()
+    Names(tmp_path, STAGES).number("a\nb\r\n" + "c" * 500)
+    [name] = NameFile(tmp_path, STAGES).take().values()
     assert name == "a b " + "c" * 76
 
 
 def test_the_number_of_names_is_bounded(tmp_path: Path) -> None:
-    names = StageNames(tmp_path)
-    numbers = {names.number(f"stage {number}") for number in range(MAX_STAGE_NAMES + 20)}
-    assert len(numbers) == MAX_STAGE_NAMES + 20
-    assert len(StageFile(tmp_path).take()) == MAX_STAGE_NAMES
+    names = Names(tmp_path, STAGES)
+    numbers = {names.number(f"stage {number}") for number in range(STAGES.most + 20)}
+    assert len(numbers) == STAGES.most + 20
+    assert len(NameFile(tmp_path, STAGES).take()) == STAGES.most
+
+
+def test_stages_and_places_are_apart(tmp_path: Path) -> None:
+    place = "dataset.py:41 __getitem__ | image = Image.open(path).convert('RGB')"
+    number = Names(tmp_path, PLACES).number(place)
+    assert NameFile(tmp_path, PLACES).take() == {number: place}
+    assert NameFile(tmp_path, STAGES).take() == {}
