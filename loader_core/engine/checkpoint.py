@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from loader_core.engine.position import Position
+from loader_core.engine.sampler import batches_of
 from loader_core.errors import SettingsError
 
 VERSION = 1
@@ -48,7 +49,7 @@ class Beginning:
         for generator, state in zip(_generators(loader), self.random, strict=True):
             generator.set_state(state)
         try:
-            indices = iter(loader._index_sampler)
+            indices = batches_of(loader._index_sampler) or iter(loader._index_sampler)
             if self.seed_follows:
                 torch.empty((), dtype=torch.int64).random_(generator=loader.generator)
             next(islice(indices, behind, behind), None)

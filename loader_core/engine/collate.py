@@ -20,10 +20,18 @@ from torch.utils.data._utils import collate as torch_collate
 ALIGNMENT = 64
 """Each field begins at a multiple of this many bytes: a cache line, and enough for every SIMD load."""
 
-_dtype_of = attrgetter("dtype")
+SMALL_BYTES = 4096
+"""Arrays up to this size are joined as bytes: np.concatenate takes 0.25 us for each, however small it is."""
+
+_dtype_of, _shape_of, _ndim_of = attrgetter("dtype"), attrgetter("shape"), attrgetter("ndim")
 
 Memory = np.ndarray[Any, np.dtype[np.uint8]]
 """`(bytes,) uint8`: the memory of one slot."""
+
+_NUMPY_DTYPES = {
+    torch.from_numpy(np.empty(0, name)).dtype: np.dtype(name)
+    for name in ("f4", "f8", "f2", "i8", "i4", "i2", "i1", "u1", "?", "c8", "c16")
+}
 
 _TORCH_COLLATORS = dict(torch_collate.default_collate_fn_map)
 
@@ -57,6 +65,9 @@ class Place:
             numel *= side
         if numel == 0:
             return torch.empty((count, *self.shape), dtype=self.torch_dtype)
+        numpy_dtype = _NUMPY_DTYPES.get(self.torch_dtype)
+        if numpy_dtype is not None:  # half the time of the general way below
+            return torch.from_numpy(np.ndarray((count, *self.shape), numpy_dtype, memory, self.offset))
         flat = torch.frombuffer(memory, dtype=self.torch_dtype, count=numel, offset=self.offset)
         return flat.view(count, *self.shape)
 
@@ -109,7 +120,9 @@ class ArrayField:
     def collate(self, column: Sequence[Any], memory: Memory, _: list[Any]) -> None:
         shape = self.place.shape
         try:
-            if shape:
+            if 0 < self.place.nbytes(1) <= SMALL_BYTES:
+                self._join(column, memory)
+            elif shape:
                 # One concatenation is three times as fast as np.stack, which first makes a view of each array. It
                 # checks all sides but the first.
                 if set(map(len, column)) != {shape[0]}:
@@ -121,6 +134,21 @@ class ArrayField:
                 np.stack(column, out=out, casting="no")
         except (TypeError, ValueError, AttributeError) as error:
             raise Misfit(str(error)) from None
+
+    def _join(self, column: Sequence[Any], memory: Memory) -> None:
+        shape = self.place.shape
+        if len(shape) == 1:  # faster than to have all shapes
+            same_shape = set(map(_ndim_of, column)) == {1} and set(map(len, column)) == {shape[0]}
+        else:
+            same_shape = set(map(_shape_of, column)) == {shape}
+        if not same_shape or set(map(_dtype_of, column)) != {self.dtype}:
+            raise Misfit("arrays of several shapes or dtypes")
+        try:
+            joined = b"".join(column)
+        except TypeError:  # one is a view with gaps
+            joined = b"".join([array.tobytes() for array in column])
+        start = self.place.offset
+        memory[start : start + len(joined)] = np.frombuffer(joined, np.uint8)
 
     def view(self, memory: Memory, count: int, _: list[Any]) -> Any:
         return self.place.tensor(memory, count)

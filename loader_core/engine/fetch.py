@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Protocol
 
+import numpy as np
+
 from loader_core.engine.task import BadSample, Job, Resume, Task
 from loader_core.trace import NOT_MEASURED, Detail, Kind, Recorder, now
 
@@ -47,13 +49,18 @@ class MapFetcher:
     def fetch(self, task: Task) -> Any:
         if not self._auto_collation:
             return self._dataset[task.indices]
+        indices = task.indices.tolist() if isinstance(task.indices, np.ndarray) else task.indices
         if getattr(self._dataset, "__getitems__", None):
-            return self._batched(task)
+            return self._batched(task, indices)
         if self._skips:
-            return self._good(task)
-        if not self._record.enabled or self._record.detail < Detail.SAMPLE:
-            return [self._dataset[index] for index in task.indices]
-        return self._stamped(task)
+            return self._good(task, indices)
+        record, dataset = self._record, self._dataset
+        detail = record.detail if record.enabled else Detail.BATCH
+        if detail is Detail.BATCH:
+            return [dataset[index] for index in indices]
+        fetched, stamps = self._staged(indices) if detail is Detail.STAGE else _stamped(dataset, indices)
+        record.add_items(task.number, task.indices, stamps)
+        return fetched
 
     def restart(self, resume: Resume) -> None:
         pass
@@ -61,40 +68,47 @@ class MapFetcher:
     def state(self) -> Any:
         return None
 
-    def _stamped(self, task: Task) -> list[Any]:
-        record, dataset = self._record, self._dataset
-        numbers = [_number(index) for index in task.indices]
-        fetched, stamps = [], [now()]
-        for index, number in zip(task.indices, numbers, strict=True):
-            record.sample = number
+    def _staged(self, indices: list[Any]) -> tuple[list[Any], list[int]]:
+        """Samples and stamps as `_stamped`, each sample's index told to its stages."""
+        record, dataset, fetched, stamps = self._record, self._dataset, [], [now()]
+        for index in indices:
+            record.sample = index if type(index) is int else NOT_MEASURED
             fetched.append(dataset[index])
             stamps.append(now())
-        record.add_items(task.number, numbers, stamps)
-        return fetched
+        return fetched, stamps
 
-    def _batched(self, task: Task) -> Any:
+    def _batched(self, task: Task, indices: list[Any]) -> Any:
         try:
-            return self._dataset.__getitems__(task.indices)
+            return self._dataset.__getitems__(indices)
         except Exception:
             if not self._skips:
                 raise
-        return self._good(task)  # one by one, to tell the bad samples from the good
+        return self._good(task, indices)  # one by one, to tell the bad samples from the good
 
-    def _good(self, task: Task) -> list[Any]:
+    def _good(self, task: Task, indices: list[Any]) -> list[Any]:
         self.bad = []
-        record, fetched, numbers, stamps = self._record, [], [], [now()]
-        for index in task.indices:
-            record.sample = _number(index)
+        record, fetched, stamps = self._record, [], [now()]
+        for index in indices:
+            record.sample = number = index if type(index) is int else NOT_MEASURED
             try:
                 fetched.append(self._dataset[index])
             except Exception as error:  # noqa: BLE001 - which it is, is told to the consumer
-                record.mark(Kind.ERROR, task.number, sample=_number(index))
+                record.mark(Kind.ERROR, task.number, sample=number)
                 self.bad.append(BadSample(index, type(error).__name__, str(error)[:500]))
-            numbers.append(_number(index))
             stamps.append(now())
         if record.enabled and record.detail >= Detail.SAMPLE:
-            record.add_items(task.number, numbers, stamps)
+            record.add_items(task.number, indices, stamps)
         return fetched
+
+
+def _stamped(dataset: Any, indices: list[Any]) -> tuple[list[Any], list[int]]:
+    """The samples, and n + 1 stamps of the clock around them."""
+    clock = now
+    fetched, stamps = [], [clock()]
+    for index in indices:
+        fetched.append(dataset[index])
+        stamps.append(clock())
+    return fetched, stamps
 
 
 class StreamFetcher:
@@ -165,7 +179,3 @@ class _Ended:
 
     def __next__(self) -> Any:
         raise StopIteration
-
-
-def _number(index: Any) -> int:
-    return index if type(index) is int else NOT_MEASURED

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data._utils.pin_memory import pin_memory
@@ -30,6 +31,7 @@ from loader_core.engine.window import PrefetchWindow
 from loader_core.engine.worker import nbytes, received
 from loader_core.errors import WorkerTimeout
 from loader_core.trace import NOT_MEASURED, NULL_RECORDER, Delivery, Kind, Recorder, Recording, Role, now
+from loader_core.trace.process_meter import ProcessMeter
 
 MOST_DEATHS = 3
 """Workers that may die of the same batch before it is taken for the cause."""
@@ -81,6 +83,7 @@ class Journey:
         self._deaths: Counter[int] = Counter()
         self._indices: Iterator[Any] = iter(())
         self._begun = False
+        self._meter = ProcessMeter()
         with ExitStack() as resources:
             self._main: Recorder = NULL_RECORDER
             share = None
@@ -213,7 +216,7 @@ class Journey:
         while True:
             if self._job.num_workers == 0:
                 self._fill()
-            else:
+            elif self._main.enabled or not self._window.is_ready:  # a recording says how many were ready
                 while self._collect(0):
                     pass
             ready = self._window.ready if ready is None else ready
@@ -235,6 +238,7 @@ class Journey:
     def _hand_over(self, number: int, ready: int) -> Delivery | None:
         """The batch as tensors; None if there is no such batch, after all. Raises what the dataset raised."""
         arrival, indices = self._arrivals.pop(number), self._tasks.pop(number).indices
+        self._meter.look(self._main)
         made, start = arrival.made, now()
         follower = self._arrivals.get(number + 1)
         if follower is not None and follower.held_since:  # from now on it is its turn, and it waits for the consumer
@@ -259,7 +263,7 @@ class Journey:
             batch=batch,
             number=number,
             epoch=self._epoch,
-            indices=_shown(indices, self._job.auto_collation),
+            indices=_shown(indices, self._job.auto_collation) if self._main.enabled else None,
             samples=made.samples,
             nbytes=size,
             ready=ready,
@@ -346,4 +350,6 @@ def _shown(indices: Any, auto_collation: bool) -> Sequence[Any] | None:
         return None
     if not auto_collation:
         return [indices]
+    if isinstance(indices, np.ndarray):
+        return indices.tolist()  # type: ignore[no-any-return]
     return None if len(indices) > 0 and indices[0] is None else indices

@@ -23,9 +23,12 @@ from loader_core.engine.device import Simulated
 from loader_core.engine.journey import Journey, Way
 from loader_core.engine.position import Position
 from loader_core.engine.quarantine import Quarantine
+from loader_core.engine.sampler import batches_of
 from loader_core.engine.task import Job
 from loader_core.errors import SettingsError
 from loader_core.trace import Recording
+from loader_core.trace.facts import append_fact
+from loader_core.trace.process_meter import limits
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -177,6 +180,8 @@ class LoaderIterator(_BaseDataLoaderIter):
             recording=loader.recording,
         )
         self._journey = Journey(self._job(loader), way, loader.quarantine)
+        if loader.recording is not None and loader.epoch == 0:
+            append_fact(loader.recording.directory, {"kind": "limits", **limits()})
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
         else:
@@ -205,7 +210,7 @@ class LoaderIterator(_BaseDataLoaderIter):
         self._begin(loader)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
-        start, indices = Position(), self._sampler_iter
+        start, indices = Position(), batches_of(self._index_sampler) or self._sampler_iter
         if loader._resume_at is not None:
             loader._beginning, start = loader._resume_at
             loader._resume_at = None

@@ -1,9 +1,10 @@
-"""PermutationSampler: a shuffle of any size that needs no memory and no time to begin.
+"""Indices: a shuffle of any size that needs no memory, and the samplers of torch without an object per index.
 
-`torch.randperm(n)` costs 8 bytes per sample and a pause before the first batch. Here each position is *computed*: a
-Feistel network of keyed hashes permutes the next power of four, and positions that fall outside `range(n)` walk on
-until they are inside ("cycle walking"), which keeps it a permutation. Black and Rogaway, "Ciphers with Arbitrary Finite
-Domains", CT-RSA 2002; the mixing function is the finaliser of MurmurHash3 (Appleby, public domain).
+For a shuffle `torch.randperm(n)` costs 8 bytes per sample and a pause before the first batch. PermutationSampler
+*computes* each position: a Feistel network of keyed hashes permutes the next power of four, and positions that fall
+outside `range(n)` walk on until they are inside ("cycle walking"), which keeps it a permutation. Black and Rogaway,
+"Ciphers with Arbitrary Finite Domains", CT-RSA 2002; the mixing function is the finaliser of MurmurHash3 (Appleby,
+public domain).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+import torch
+from torch.utils.data import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 from loader_core.errors import SettingsError
 
@@ -23,6 +25,9 @@ LARGEST = 2**62
 
 _BLOCK = 1024
 _Words = np.ndarray[Any, np.dtype[np.uint64]]
+
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+"""`(k,) int64`: the indices of a batch, or any run of what a sampler draws."""
 
 
 class PermutationSampler(Sampler[int]):
@@ -53,12 +58,17 @@ class PermutationSampler(Sampler[int]):
         return -(-self.n // self.world_size)
 
     def __iter__(self) -> Iterator[int]:
+        for run in self.runs():
+            yield from run.tolist()
+
+    def runs(self) -> Iterator[Indices]:
+        """The same, many at once: `(k,) int64` each."""
         keys = _keys(self.seed, self.epoch)
         for start in range(0, len(self), _BLOCK):
             count = min(_BLOCK, len(self) - start)
             positions = np.arange(start, start + count, dtype=np.uint64) * np.uint64(self.world_size)
             positions = (positions + np.uint64(self.rank)) % np.uint64(self.n)
-            yield from permuted(positions, n=self.n, keys=keys).tolist()
+            yield permuted(positions, n=self.n, keys=keys).astype(np.int64)
 
     def state_dict(self) -> dict[str, int]:
         """Which order: the position in it is the loader's to know."""
@@ -97,3 +107,57 @@ def _keys(seed: int, epoch: int) -> _Words:
     """`(ROUNDS,) uint64`, well mixed even for neighbouring seeds and epochs."""
     entropy = np.random.SeedSequence([seed & (2**64 - 1), epoch & (2**64 - 1)])
     return entropy.generate_state(ROUNDS, np.uint64).astype(np.uint64)
+
+
+# --- torch's samplers, many indices at once ---------------------------------------------------------------------------
+
+
+def batches_of(sampler: Any) -> Iterator[Indices] | None:
+    """The batches of torch's BatchSampler over one of torch's two samplers, or ours, as arrays; None for all others.
+
+    torch makes an object and two calls per index, which for small samples is the dearest part of the way. Here they
+    are drawn by the same generators at the same times: `tolist()` of each is what torch would have given.
+    """
+    if type(sampler) is not BatchSampler:
+        return None
+    inner = sampler.sampler
+    if type(inner) is SequentialSampler:
+        runs = _sequential(inner)
+    elif type(inner) is RandomSampler and not inner.replacement and inner.num_samples == len(inner.data_source):
+        runs = _random(inner)
+    elif type(inner) is PermutationSampler:
+        runs = inner.runs()
+    else:
+        return None
+    return _batches(runs, sampler.batch_size, drop_last=sampler.drop_last)
+
+
+def _sequential(sampler: Any) -> Iterator[Indices]:
+    count = len(sampler.data_source)
+    for start in range(0, count, _BLOCK):
+        yield np.arange(start, min(start + _BLOCK, count))
+
+
+def _random(sampler: Any) -> Iterator[Indices]:
+    count, generator = len(sampler.data_source), sampler.generator
+    if generator is None:
+        seed = int(torch.empty((), dtype=torch.int64).random_().item())
+        generator = torch.Generator()
+        generator.manual_seed(seed)
+    yield torch.randperm(count, generator=generator).numpy()
+    if sampler.generator is not None:
+        torch.randperm(count, generator=generator)  # torch draws once more, for none of it; others may use what follows
+
+
+def _batches(runs: Iterator[Indices], size: int, *, drop_last: bool) -> Iterator[Indices]:
+    """The runs cut into batches of `size`. Asks for a run when an index of it is needed, as torch does."""
+    rest = np.empty(0, np.int64)
+    for run in runs:
+        # Not joined if nothing is left over: one run may be the whole data set.
+        run = np.concatenate([rest, run]) if len(rest) else run
+        whole = len(run) - len(run) % size
+        for start in range(0, whole, size):
+            yield run[start : start + size]
+        rest = run[whole:]
+    if len(rest) and not drop_last:
+        yield rest

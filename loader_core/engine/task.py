@@ -35,7 +35,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One batch to be made. `indices` is what the sampler drew: a list, or one index without automatic batching."""
+    """One batch to be made.
+
+    `indices` is what the sampler drew: a list, or one index without automatic batching. `(n,) int64` is a list, too:
+    see `sampler.batches_of`.
+    """
 
     epoch: int
     number: int

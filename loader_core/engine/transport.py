@@ -18,7 +18,6 @@ import pickle
 import tempfile
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from multiprocessing import reduction
 from typing import Any
 
@@ -228,35 +227,35 @@ def pack(batch: Any, slots: Slots, slot: int) -> tuple[int, int]:
 
     Raises what pickling raises, and SharedMemoryError.
     """
-    stream = io.BytesIO()
-    pickler = _Pickler(stream)
-    pickler.dump(batch)
-    pickler.place_buffers()
-    blob = pickle.dumps((stream.getvalue(), pickler.buffers), 5)
-    used = pickler.end + len(blob)
-    memory = slots.memory(slot, used)
-    for (start, end), raw in zip(pickler.extents, pickler.raws, strict=True):
-        memory[start:end] = raw
-    memory[pickler.end : used] = np.frombuffer(blob, np.uint8)
-    return used, len(blob)
+    stream, buffers = io.BytesIO(), list[pickle.PickleBuffer]()
+    # Not a method of the pickler as its callback: that cycle would keep the batch until the garbage collector came by.
+    _Pickler(stream, 5, buffer_callback=buffers.append).dump(batch)
+    end, extents = 0, []
+    for buffer in buffers:
+        start = aligned(end)
+        end = start + buffer.raw().nbytes
+        extents.append((start, end))
+    blob = pickle.dumps((stream.getvalue(), extents), 5)
+    memory = slots.memory(slot, end + len(blob))
+    for (start, stop), buffer in zip(extents, buffers, strict=True):
+        memory[start:stop] = np.frombuffer(buffer.raw(), np.uint8)
+    memory[end : end + len(blob)] = np.frombuffer(blob, np.uint8)
+    return end + len(blob), len(blob)
 
 
 def unpack(memory: Memory, blob_bytes: int) -> Any:
     """The batch that `pack` wrote; its tensors and arrays are views of `memory`."""
-    pickled, buffers = pickle.loads(memory[len(memory) - blob_bytes :].data)
-    return _Unpickler(io.BytesIO(pickled), memory, [memory[start:end] for start, end in buffers]).load()
+    pickled, extents = pickle.loads(memory[len(memory) - blob_bytes :].data)
+    return pickle.loads(pickled, buffers=[memory[start:end] for start, end in extents])
 
 
-@dataclass(frozen=True, slots=True)
-class _Dense:
-    """Where a tensor's elements lie, one after the other, and the strides by which they are its own."""
+_DTYPES = [each for each in vars(torch).values() if isinstance(each, torch.dtype)]
+"""Pickled as their places in this list: the same torch runs on both sides."""
 
-    place: Place
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
-    def tensor(self, memory: Memory) -> torch.Tensor:
-        return self.place.tensor(memory, math.prod(self.shape)).as_strided(self.shape, self.strides)
+def _dense(memory: Memory, dtype: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> torch.Tensor:
+    """The tensor whose elements fill `memory`, by the strides of the one that was packed."""
+    return Place(0, (), _DTYPES[dtype]).tensor(memory, math.prod(shape)).as_strided(shape, strides)
 
 
 def _without_gaps(tensor: torch.Tensor) -> torch.Tensor:
@@ -280,60 +279,21 @@ def _compressed(
 
 
 class _Pickler(pickle.Pickler):
-    """Leaves dense CPU tensors and numpy buffers out of the pickle, to be written into the slot as bare bytes."""
-
-    def __init__(self, stream: io.BytesIO) -> None:
-        # A method of ours as the callback would be a cycle, and keep each batch until the garbage collector came by.
-        self._found: list[pickle.PickleBuffer] = []
-        super().__init__(stream, 5, buffer_callback=self._found.append)
-        self.extents: list[tuple[int, int]] = []
-        self.raws: list[Memory] = []
-        self.buffers: list[tuple[int, int]] = []
-        self.end = 0
-        self._kept: list[Any] = []
-        self._places: dict[int, _Dense] = {}
-
-    def persistent_id(self, part: Any) -> _Dense | None:
-        if type(part) is not torch.Tensor or not is_plain(part):
-            return None
-        if id(part) not in self._places:
-            self._kept.append(part)  # or another tensor could take its id while this batch is pickled
-            dense = _without_gaps(part)
-            flat = dense.as_strided((dense.numel(),), (1,))
-            start = self._add(flat.view(torch.uint8).numpy() if len(flat) else np.empty(0, np.uint8))
-            self._places[id(part)] = _Dense(Place(start, (), part.dtype), tuple(part.shape), dense.stride())
-        return self._places[id(part)]
+    """Leaves dense CPU tensors, as numpy does its arrays, out of the pickle: as buffers of bare bytes."""
 
     def reducer_override(self, part: Any) -> Any:
+        if type(part) is not torch.Tensor or part.requires_grad:
+            return NotImplemented
+        if is_plain(part):
+            dense = _without_gaps(part)
+            flat = dense.as_strided((dense.numel(),), (1,))
+            raw: Memory = flat.view(torch.uint8).numpy() if dense.numel() else np.empty(0, np.uint8)
+            return _dense, (pickle.PickleBuffer(raw.data), _DTYPES.index(part.dtype), tuple(part.shape), dense.stride())
         # torch's own pickles of these are for torch.load: its global list would keep what is rebuilt from them.
-        if type(part) is torch.Tensor and not part.requires_grad:
-            if part.layout is torch.sparse_coo:
-                return _sparse, (part._indices(), part._values(), part.shape, part.is_coalesced())
-            if part.layout in (torch.sparse_csr, torch.sparse_bsr):
-                return _compressed, (part.crow_indices(), part.col_indices(), part.values(), part.shape, part.layout)
-            if part.layout in (torch.sparse_csc, torch.sparse_bsc):
-                return _compressed, (part.ccol_indices(), part.row_indices(), part.values(), part.shape, part.layout)
+        if part.layout is torch.sparse_coo:
+            return _sparse, (part._indices(), part._values(), part.shape, part.is_coalesced())
+        if part.layout in (torch.sparse_csr, torch.sparse_bsr):
+            return _compressed, (part.crow_indices(), part.col_indices(), part.values(), part.shape, part.layout)
+        if part.layout in (torch.sparse_csc, torch.sparse_bsc):
+            return _compressed, (part.ccol_indices(), part.row_indices(), part.values(), part.shape, part.layout)
         return NotImplemented
-
-    def place_buffers(self) -> None:
-        """Give the numpy buffers that were left out their places, once everything is pickled."""
-        for buffer in self._found:
-            raw: Memory = np.frombuffer(buffer.raw(), np.uint8)
-            start = self._add(raw)
-            self.buffers.append((start, start + raw.nbytes))
-
-    def _add(self, raw: Memory) -> int:
-        start = aligned(self.end)
-        self.end = start + raw.nbytes
-        self.extents.append((start, self.end))
-        self.raws.append(raw)
-        return start
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, stream: io.BytesIO, memory: Memory, buffers: list[Memory]) -> None:
-        super().__init__(stream, buffers=buffers)
-        self._memory = memory
-
-    def persistent_load(self, dense: _Dense) -> torch.Tensor:
-        return dense.tensor(self._memory)

@@ -66,6 +66,14 @@ class PrefetchWindow:
             count, number = count + 1, number + 1
         return count
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `next_ready` would give a batch."""
+        if not self.in_order:
+            return bool(self._arrivals)
+        flight = self._flights.get(self._skip_to_next())
+        return flight is not None and flight.arrived
+
     def offer(self) -> int | None:
         """The worker that should make the next batch, or None if the window is full or no worker has samples left.
 

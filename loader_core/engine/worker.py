@@ -20,7 +20,9 @@ from loader_core.engine.fetch import Fetcher, open_fetcher
 from loader_core.engine.identity import reseeded, share_out
 from loader_core.engine.task import NO_NOTES, Job, Made, Notes, Outcome, Resume, Task
 from loader_core.engine.transport import Slots, pack, unpack
+from loader_core.engine.whole import WholePlan, learn_whole
 from loader_core.trace import NO_BATCH, NULL_RECORDER, Kind, Recorder, now, set_current
+from loader_core.trace.process_meter import ProcessMeter
 
 _BATCHES = {Outcome.FIELDS, Outcome.PACKED, Outcome.OBJECT, Outcome.ERROR}
 
@@ -44,7 +46,9 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._init_error: Any = None
         self._ended = False
-        self._plans: dict[int, Plan] = {}
+        self._collated_ns = 0
+        """When the batch just made was collated; 0: it was not."""
+        self._plans: dict[int, Any] = {}
         self._announced: set[int] = set()
         self._default_collate = job.auto_collation and job.collate_fn is default_collate
 
@@ -67,10 +71,13 @@ class Worker:
     def serve(self, take: Callable[[], Task | Resume | None], tell: Callable[[Made], object]) -> None:
         """Do what `take` gives until it gives None, and `tell` what came of it."""
         record, idle = self._record, now()
+        meter = None if self._same_process else ProcessMeter()  # threads are seen from the main process
         while (task := take()) is not None:
             record.add(Kind.WAIT_TASK, NO_BATCH if isinstance(task, Resume) else task.number, idle)
+            if meter is not None:
+                meter.look(record)
             made = self.resume(task) if isinstance(task, Resume) else self.make(task)
-            start = now()
+            start = self._collated_ns or now()  # to pack a batch that is no plain tensors is part of sending it
             if made is not None:
                 tell(made)
                 if made.outcome in _BATCHES:
@@ -90,6 +97,7 @@ class Worker:
 
     def make(self, task: Task) -> Made | None:
         """Make the batch of `task`. None if this worker has told before that it has no samples left."""
+        self._collated_ns = 0
         if self._ended:
             return None
         if self._init_error is not None:
@@ -135,8 +143,15 @@ class Worker:
             self._record.add(Kind.COLLATE, task.number, start, value=samples * self._plans[made.plan].sample_bytes)
         else:
             batch = self._job.collate_fn(fetched)
-            self._record.add(Kind.COLLATE, task.number, start, value=nbytes(batch) if self._record.enabled else 0)
-            made = self._passed(task, batch, Outcome.OBJECT if self._same_process else Outcome.PACKED, notes)
+            if type(fetched) is not list and not self._job.iterable and self._job.auto_collation:
+                samples = len(task.indices)  # a batch that `__getitems__` made
+            self._collated_ns = now()
+            size = nbytes(batch) if self._record.enabled else 0
+            self._record.add(Kind.COLLATE, task.number, start, self._collated_ns, size)
+            if self._same_process:
+                made = self._passed(task, batch, Outcome.OBJECT, notes)
+            else:
+                made = self._written(task, batch, notes) or self._passed(task, batch, Outcome.PACKED, notes)
         made.samples = samples
         return made
 
@@ -150,7 +165,23 @@ class Worker:
             texts = plan.collate(samples, memory)
         except Misfit:
             return None
-        made = Made(self._worker, Outcome.FIELDS, task.number, task.slot, plan=number, used=plan.nbytes)
+        return self._laid_out(task, number, plan.nbytes, texts, notes)
+
+    def _written(self, task: Task, batch: Any, notes: Notes) -> Made | None:
+        number = next((n for n, plan in self._plans.items() if type(plan) is WholePlan and plan.matches(batch)), None)
+        if number is None:
+            plan = learn_whole(batch) if len(self._plans) < MAX_PLANS else None
+            if plan is None:
+                return None
+            number = len(self._plans)
+            self._plans[number] = plan
+        plan = self._plans[number]
+        plan.write(batch, self._slots.memory(task.slot, plan.nbytes))
+        return self._laid_out(task, number, plan.nbytes, [], notes)
+
+    def _laid_out(self, task: Task, number: int, used: int, texts: list[Any], notes: Notes) -> Made:
+        made = Made(self._worker, Outcome.FIELDS, task.number, task.slot, plan=number, used=used)
+        plan = self._plans[number]
         if self._same_process:
             made.content, made.notes = texts, notes
         elif number not in self._announced:
@@ -163,7 +194,7 @@ class Worker:
 
     def _plan_for(self, samples: Sequence[Any]) -> int | None:
         for number, plan in self._plans.items():
-            if plan.matches(samples):
+            if type(plan) is Plan and plan.matches(samples):
                 return number
         if len(self._plans) >= MAX_PLANS or not samples:
             return None
@@ -188,7 +219,7 @@ class Worker:
         if self._same_process:
             made.content, made.notes = content, notes
         else:
-            made.used, made.blob = pack((content, notes), self._slots, task.slot)
+            made.used, made.blob = pack((content, None if notes is NO_NOTES else notes), self._slots, task.slot)
         return made
 
 
@@ -203,7 +234,8 @@ def received(made: Made, plans: dict[int, Plan], slots: Slots) -> Any:
         return made.content
     memory: Memory = slots.lend(made.slot, made.used)
     if made.outcome is not Outcome.FIELDS:
-        content, made.notes = unpack(memory, made.blob)
+        content, notes = unpack(memory, made.blob)
+        made.notes = notes or NO_NOTES
         return content
     texts = made.content
     if texts is None:

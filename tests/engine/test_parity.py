@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,17 @@ def test_nested_samples_are_refused_in_torchs_words(workers: int) -> None:
     nested = [torch.nested.nested_tensor([torch.ones(2)])] * 2
     with pytest.raises(RuntimeError, match="not currently supported by the default collate_fn"):
         next(iter(DataLoader(nested, 2, num_workers=workers)))  # type: ignore[arg-type]
+
+
+class Policies(Numbers):
+    """What the scheduler takes its process for."""
+
+    def __getitem__(self, index: int) -> int:
+        return os.sched_getscheduler(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux's own")
+def test_workers_give_way_to_the_consumer() -> None:
+    loader: DataLoader[Any] = DataLoader(Policies(4), 2, num_workers=2)
+    assert {policy for batch in loader for policy in batch.tolist()} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

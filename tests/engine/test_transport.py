@@ -223,3 +223,27 @@ def test_slots_leave_no_name_behind() -> None:
     slots.memory(slots.take(), 1 << 20)
     assert set(Path("/dev/shm").iterdir()) == before
     slots.close()
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3), ()])
+@pytest.mark.parametrize("fault", ["none", "gaps", "shape", "dtype", "type"])
+def test_small_arrays_are_joined_only_if_torch_would_stack_them(shape: tuple[int, ...], fault: str) -> None:
+    column: list[Any] = [np.random.default_rng(seed).random(shape, np.float32) for seed in range(5)]
+    if fault == "gaps":
+        column[2] = np.repeat(np.atleast_1d(column[2]), 2, axis=-1)[..., ::2].reshape(shape)
+        column[3] = np.asfortranarray(column[3]).reshape(shape, order="A")
+    elif fault == "shape":
+        column[2] = column[2].reshape((*shape[::-1], 1))
+    elif fault == "dtype":
+        column[2] = column[2].astype(np.float64)
+    elif fault == "type":
+        column[2] = 0.5
+    plan = learn(column[0], len(column))
+    assert plan is not None
+    memory = np.zeros(plan.nbytes, np.uint8)
+    if fault in ("none", "gaps"):
+        plan.collate(column, memory)
+        assert same(plan.view(memory, len(column), []), torch.utils.data.default_collate(column))
+    else:
+        with pytest.raises(Misfit):
+            plan.collate(column, memory)
