@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from loader_core.observe.iterable import observe
-from loader_core.observe.leaves import batch_nbytes, batch_samples
+from loader_core.observe.iterable import observed_iteration
+from loader_core.observe.leaves import MAX_LEAVES, contents
 from loader_core.trace import NO_BATCH, NOT_MEASURED, Kind, Recording, Role, Trace
 
 
@@ -33,7 +33,7 @@ def rows_of(recording: Recording) -> tuple[Trace, np.ndarray]:
 def test_each_batch_is_waited_for_received_and_worked_on(recording: Recording) -> None:
     batches = [np.zeros((size, 5), np.float32) for size in (4, 4, 2)]
     for epoch in range(2):
-        seen = list(observe(batches, recording, epoch=epoch))
+        seen = list(observed_iteration(batches, recording, epoch=epoch))
         assert all(one is other for one, other in zip(seen, batches, strict=True))
     trace, rows = rows_of(recording)
     steps = rows[rows["kind"] == Kind.STEP]
@@ -59,7 +59,7 @@ def test_leaving_early_closes_the_iterable_and_records_the_step(recording: Recor
         finally:
             closed.append(True)
 
-    walk = observe(loader(), recording)
+    walk = observed_iteration(loader(), recording, epoch=0)
     next(walk)
     walk.close()
     assert closed == [True]
@@ -73,16 +73,9 @@ def test_an_error_of_the_iterable_reaches_the_loop_with_its_type(recording: Reco
         raise LookupError("batch 1 is gone")
 
     with pytest.raises(LookupError, match="batch 1 is gone"):
-        list(observe(loader(), recording))
+        list(observed_iteration(loader(), recording, epoch=0))
     _, rows = rows_of(recording)
     assert (rows["kind"] == Kind.ERROR).sum() == 1
-
-
-def test_a_viewer_can_stop_the_iteration(recording: Recording) -> None:
-    walk = observe(iter(range(10)), recording)
-    assert next(walk) == 0
-    recording.control.stop = True
-    assert list(walk) == []
 
 
 def test_it_holds_no_batch_that_the_loop_has_let_go(recording: Recording) -> None:
@@ -102,7 +95,7 @@ def test_it_holds_no_batch_that_the_loop_has_let_go(recording: Recording) -> Non
             alive_when_asked.append(Batch.alive)
             yield Batch()
 
-    walk = observe(loader(), recording)
+    walk = observed_iteration(loader(), recording, epoch=0)
     for batch in walk:
         assert Batch.alive == 1
         del batch
@@ -133,12 +126,35 @@ TENSOR = torch.zeros(3, 2)  # 24 bytes
     ],
 )
 def test_samples_and_bytes_are_told_from_the_leaves(batch: Any, samples: int, nbytes: int) -> None:
-    assert batch_samples(batch) == samples
-    assert batch_nbytes(batch) == nbytes
+    held = contents(batch)
+    assert (held.samples, held.nbytes) == (samples, nbytes)
 
 
 def test_a_batch_that_holds_itself_is_looked_into_only_so_deep() -> None:
     batch: list[Any] = [TENSOR]
     batch.append(batch)
-    assert batch_samples(batch) == 3
-    assert batch_nbytes(batch) >= 24
+    held = contents(batch)
+    assert held.samples == 3
+    assert held.nbytes >= 24
+    assert held.tensors >= 1
+
+
+def test_of_a_batch_of_very_many_leaves_the_samples_are_told_and_a_least_number_of_tensors() -> None:
+    held = contents([TENSOR, *range(MAX_LEAVES)])
+    assert (held.samples, held.nbytes, held.tensors, held.whole) == (3, NOT_MEASURED, 1, False)
+    assert contents([TENSOR] * (MAX_LEAVES + 1)).tensors == MAX_LEAVES
+    assert contents([TENSOR] * MAX_LEAVES).whole
+
+
+def test_a_batch_whose_properties_raise_holds_nothing_that_is_known() -> None:
+    class Strange:
+        @property
+        def shape(self) -> Any:
+            raise RuntimeError("no shape today")
+
+    assert contents(Strange()) == contents(7)
+
+
+def test_tensors_are_counted_and_arrays_are_not() -> None:
+    assert contents({"a": TENSOR, "b": [TENSOR, np.zeros(3)]}).tensors == 2
+    assert contents([np.zeros(3)]).tensors == NOT_MEASURED
