@@ -7,7 +7,8 @@ What is counted where:
 
 - a **batch** and its samples are counted at the end of its STEP, its bytes at the end of its RECEIVE;
 - **wait share** is WAIT_BATCH / (WAIT_BATCH + STEP), the definition of XProf's input-pipeline analyser and of TraceML.
-  Both are clipped to the window; time in PAUSE or PREVIEW is neither;
+  Both are clipped to the window; time in PAUSE or PREVIEW is neither. A wait that goes on is no event yet: `OpenWaits`
+  tells it from the loop's newest event, and whoever knows that the run goes on adds it;
 - **rates** are per second of the window without its PAUSE;
 - **quantiles** are of the whole waits that ended in the window and brought a batch, by nearest rank: each is a wait
   that happened.
@@ -61,9 +62,10 @@ class Metrics:
     loss: float | None
 
 
-def measure(rows: Rows, *, start_ns: int, end_ns: int) -> Metrics:
+def measure(rows: Rows, *, start_ns: int, end_ns: int, open_wait_ns: int = 0) -> Metrics:
     """The numbers of the window after `start_ns` up to `end_ns`. Rows may be in any order and reach beyond it.
 
+    `open_wait_ns`: the time within it of a wait that goes on at its end.
     Raises ValueError for a window that ends before it starts.
     """
     if end_ns < start_ns:
@@ -86,7 +88,7 @@ def measure(rows: Rows, *, start_ns: int, end_ns: int) -> Metrics:
         samples_per_s=rate(total_value(steps), seconds),
         bytes_per_s=rate(moved, seconds),
         wait_share=share(
-            overlap_ns(of_kinds(rows, Kind.WAIT_BATCH), start_ns=start_ns, end_ns=end_ns),
+            overlap_ns(of_kinds(rows, Kind.WAIT_BATCH), start_ns=start_ns, end_ns=end_ns) + open_wait_ns,
             overlap_ns(of_kinds(rows, Kind.STEP), start_ns=start_ns, end_ns=end_ns),
         ),
         wait_p50_ns=p50,
@@ -217,6 +219,32 @@ class WaitTally:
         return round(p50), round(p95), round(p99)
 
 
+class OpenWaits:
+    """The training loops that wait now: their newest event is a STEP, so they have asked for a batch and got none.
+
+    Takes rows of `MEASURED_KINDS`, each newer than all before, and keeps one number per loop. Belongs to one thread.
+    """
+
+    def __init__(self) -> None:
+        self._since_ns: dict[int, int] = {}
+        """By lane, of the loops that wait."""
+
+    def add(self, rows: Rows) -> None:
+        """Take in the newest rows."""
+        rows = of_kinds(rows, Kind.WAIT_BATCH, Kind.STEP, Kind.PAUSE)
+        for lane in np.unique(rows["lane"]).tolist():
+            on_lane = rows[rows["lane"] == lane]
+            newest = on_lane[np.lexsort((on_lane["start"], on_lane["end"]))[-1]]
+            if newest["kind"] == Kind.STEP:
+                self._since_ns[lane] = int(newest["end"])
+            else:
+                self._since_ns.pop(lane, None)
+
+    def ns(self, *, start_ns: int, end_ns: int) -> int:
+        """The time of these waits within the window, if they still go on at its end."""
+        return sum(max(0, end_ns - max(start_ns, since_ns)) for since_ns in self._since_ns.values())
+
+
 class Totals:
     """What `measure` would say of a whole run, kept up to date in constant memory.
 
@@ -244,7 +272,7 @@ class Totals:
         self._loss = self._loss if loss.last is None else loss.last
         return *self._queue.add(rows), loss
 
-    def metrics(self, buckets: Rows, *, end_ns: int) -> Metrics:
+    def metrics(self, buckets: Rows, *, end_ns: int, open_wait_ns: int = 0) -> Metrics:
         """The numbers of the run up to `end_ns`; `buckets`: `(n,) BUCKET_DTYPE`, the roll-up of the whole run."""
         seconds = (end_ns - self._paused_ns) / 1e9
         batches = int(buckets["batches"].sum())
@@ -260,7 +288,7 @@ class Totals:
             batches_per_s=rate(batches, seconds),
             samples_per_s=rate(samples, seconds),
             bytes_per_s=rate(moved, seconds),
-            wait_share=share(int(buckets["wait_ns"].sum()), int(buckets["step_ns"].sum())),
+            wait_share=share(int(buckets["wait_ns"].sum()) + open_wait_ns, int(buckets["step_ns"].sum())),
             wait_p50_ns=p50,
             wait_p95_ns=p95,
             wait_p99_ns=p99,

@@ -30,6 +30,17 @@ def of_kinds(rows: Rows, *kinds: Kind) -> Rows:
     return chosen
 
 
+WARM_UP_STEPS = 20
+"""Steps at the beginning that count for nothing (TraceML), or a quarter of all where there are fewer than 80."""
+
+
+def warm_up_end(steps: Rows, start_ns: int) -> int:
+    """Where the warm-up of these STEP rows ends, in ns: what began later counts. `start_ns` where there is none."""
+    ends = np.sort(steps["end"])
+    dropped = min(WARM_UP_STEPS, len(ends) // 4)
+    return int(ends[dropped - 1]) if dropped else start_ns
+
+
 def by_end(rows: Rows) -> Rows:
     """The rows in the order in which they ended."""
     ordered: Rows = rows[np.argsort(rows["end"], kind="stable")]

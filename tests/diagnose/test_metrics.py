@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import wire
 from loader_core.diagnose.metrics import (
     MEASURED_KINDS,
     Metrics,
+    OpenWaits,
     Totals,
     WaitTally,
     lane_times,
@@ -40,10 +40,6 @@ def one_bucket(rows: Rows) -> Rows:
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
-
-
-def test_metrics_have_the_fields_of_the_wire() -> None:
-    assert [field.name for field in fields(Metrics)] == list(wire.Metrics.model_fields)
 
 
 def test_nothing_recorded_is_not_measured() -> None:
@@ -162,7 +158,7 @@ def test_parts_and_marks_are_neither_work_nor_wait_of_a_lane() -> None:
         row(Kind.ITEM, 0, 10, lane=2),
         row(Kind.STAGE, 2, 10, lane=2),
         row(Kind.DIED, 12, lane=2),
-        row(Kind.WAIT_SLOT, 10, 14, lane=2),
+        row(Kind.WAIT_TASK, 10, 14, lane=2),
     )
     (found,) = lane_times(rows, start_ns=0, end_ns=20)
     assert (found.lane, found.work_ns, found.wait_ns, found.gap_ns) == (2, 10, 4, 6)
@@ -386,3 +382,39 @@ def test_all_delivered_means_nothing_ready_and_nothing_in_flight(rows: Rows) -> 
 
 def test_lanes_of_the_rows_made_for_tests_are_apart() -> None:
     assert len({MAIN, CONSUMER, FIRST_WORKER}) == 3
+
+
+# --- waits that go on -------------------------------------------------------------------------------------------------
+
+
+@given(runs(), st.integers(0, 1_000))
+def test_a_wait_counts_for_as_long_as_it_goes_on(rows: Rows, permille: int) -> None:
+    first, last = bounds(rows)
+    now_ns = first + (last - first) * permille // 1_000
+    loop = of_kinds(rows, Kind.WAIT_BATCH, Kind.STEP, Kind.PAUSE)
+    ended = loop[loop["end"] <= now_ns]
+    waits = OpenWaits()
+    for portion in np.array_split(ended, 3):
+        waits.add(portion)
+    open_wait_ns = waits.ns(start_ns=first, end_ns=now_ns)
+    for going_on in loop[(loop["start"] < now_ns) & (loop["end"] > now_ns)]:
+        if going_on["kind"] == Kind.STEP:
+            assert open_wait_ns == 0
+        elif going_on["kind"] == Kind.WAIT_BATCH and ended["end"].max(initial=-1) == going_on["start"]:
+            newest = ended[np.lexsort((ended["start"], ended["end"]))[-1]]
+            assert open_wait_ns == (now_ns - going_on["start"] if newest["kind"] == Kind.STEP else 0)
+    found = measure(ended, start_ns=first, end_ns=now_ns, open_wait_ns=open_wait_ns)
+    waited, stepped = (
+        overlap_ns(of_kinds(ended, kind), start_ns=first, end_ns=now_ns) for kind in (Kind.WAIT_BATCH, Kind.STEP)
+    )
+    waited += open_wait_ns
+    assert found.wait_share == (waited / (waited + stepped) if waited + stepped else None)
+
+
+def test_a_loop_that_was_left_waits_no_more() -> None:
+    waits = OpenWaits()
+    waits.add(rows_of(row(Kind.STEP, 0, 10, batch=0)))
+    assert waits.ns(start_ns=0, end_ns=30) == 20
+    assert waits.ns(start_ns=25, end_ns=30) == 5
+    waits.add(rows_of(row(Kind.WAIT_BATCH, 10)))
+    assert waits.ns(start_ns=0, end_ns=30) == 0
