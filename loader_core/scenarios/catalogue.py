@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
+from loader_core.diagnose.bilingual import Bilingual
 from loader_core.errors import DatasetError, SettingsError
 from loader_core.scenarios import folder, photographs, sources
 from loader_core.scenarios.dials import Dials
@@ -27,13 +28,6 @@ Kind = Literal["images", "text", "table", "array"]
 
 MOST_ARRAYS = 32
 """`.npy` files of one directory that become entries; a directory with more is refused."""
-
-
-class Bilingual(NamedTuple):
-    """A text in both languages."""
-
-    es: str
-    en: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def test_the_entries_of_ours_come_first_and_are_written_in_both_languages(home: 
     entries = catalogue.entries()
     assert [entry.id for entry in entries] == ["photographs", "help", "gapminder"]
     for entry in entries:
-        assert all((*entry.title, *entry.about))
+        assert all((entry.title.es, entry.title.en, entry.about.es, entry.about.en))
         assert entry.title.es != entry.title.en
     assert [entry.samples for entry in entries] == [len(catalogue.build(entry.id).dataset) for entry in entries]
     assert all(entry.nbytes for entry in entries)
