@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, StreamingResponse
 
+from app.diagnosis import DiagnosisShelf
 from app.figures import FigureShelf
 from app.frames import longest, spans_frame
 from app.host import Host
@@ -27,15 +27,16 @@ from app.wire import (
     AccessRole,
     Capabilities,
     DatasetInfo,
-    Metrics,
     Preview,
     Problem,
     RunSettings,
     RunSummary,
     Session,
     SessionRequest,
+    Ticket,
 )
-from loader_core.diagnose.metrics import MEASURED_KINDS, measure
+from loader_core.diagnose.diagnosis import Diagnosis
+from loader_core.diagnose.metrics import MEASURED_KINDS, Metrics, OpenWaits, measure
 from loader_core.trace import export
 
 MAX_SPANS = 131_072
@@ -91,6 +92,13 @@ async def start_session(asked: SessionRequest, request: Request, response: Respo
     name = cookie_name(request.headers["host"])
     response.set_cookie(name, tokens.cookie(role), httponly=True, samesite="strict", path="/")
     return Session(role=role)
+
+
+@router.post("/tickets", operation_id="makeTicket")
+async def make_ticket(request: Request) -> Ticket:
+    """A stand-in for the operator's token that works once: for a browser, whose arguments others can read."""
+    tokens: Tokens = request.app.state.tokens
+    return Ticket(ticket=tokens.issue_ticket())
 
 
 @router.get("/capabilities", operation_id="getCapabilities")
@@ -184,11 +192,29 @@ def get_spans(
 @router.get("/runs/{run_id}/metrics", operation_id="getMetrics")
 def get_metrics(run_id: RunId, store: Store, start_ns: Start = 0, end_ns: End = None) -> Metrics:
     """The numbers of a window of run time."""
+    goes_on = end_ns is None and store.summary(run_id).live
     with store.reading(run_id) as trace:
         trace.refresh()
         end_ns = _window_end(start_ns, end_ns, trace.duration_ns)
         rows = trace.window(start_ns, end_ns, MEASURED_KINDS)
-    return Metrics(**asdict(measure(rows, start_ns=start_ns, end_ns=end_ns)))
+    waits = OpenWaits()
+    if goes_on:
+        waits.add(rows)
+    open_wait_ns = waits.ns(start_ns=start_ns, end_ns=end_ns)
+    return measure(rows, start_ns=start_ns, end_ns=end_ns, open_wait_ns=open_wait_ns)
+
+
+@router.get("/runs/{run_id}/diagnosis", operation_id="getDiagnosis")
+def get_diagnosis(run_id: RunId, request: Request, store: Store, start_ns: Start = 0, end_ns: End = None) -> Diagnosis:
+    """Stalls and their causes, the budget of a step, samples, memory and faults in a window of run time.
+
+    Of a window that holds too many events its newest part is diagnosed (`shortened`), and a live run at most once a
+    second.
+    """
+    if end_ns is not None:
+        _window_end(start_ns, end_ns, 0)
+    shelf: DiagnosisShelf = request.app.state.diagnoses
+    return shelf.diagnosis(store, run_id, start_ns=start_ns, end_ns=end_ns)
 
 
 @router.get(

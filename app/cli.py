@@ -14,7 +14,6 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -22,15 +21,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.asked import UsageError, add_data, add_home, add_lang, find_run, settings_of
 from app.host import Host, version
+from app.presence import announced, running_server, ticket
 from app.problems import RequestError
 from app.run_options import add_run_options, run_settings
 from app.runs import RunStore
+from app.script import DEFAULT_DETAIL, DETAILS, ScriptProcess, environment, leave_like, overriding
+from app.script_summary import seen_of, show
 from app.settings import Settings, is_loopback
+from app.tune_command import add_tune_options, run_tune
+from app.verdict_commands import add_verdict_commands
 from app.wire import RunSummary
 from loader_core.errors import LoaderscopeError
+from loader_core.lessons.recording import run_file
+from loader_core.start import MOST_HEADROOM_STEPS, new_group
 from loader_core.trace import export
-from loader_core.trace.run_file import RUN_FILE
+from loader_core.trace.home import runs_home
 from loader_core.trace.trace import Trace
 
 PROGRESS_INTERVAL_S = 0.5
@@ -44,10 +51,6 @@ TERMINATED = 143
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(soft_wrap=True, highlight=False, stderr=True)
-
-
-class UsageError(Exception):
-    """The command cannot be followed. The text says why and what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,21 +96,77 @@ def _parser() -> argparse.ArgumentParser:
     _add_server_options(opened)
     opened.set_defaults(command=open_command)
 
-    run = commands.add_parser("run", help="make a run without a dashboard", description=run_command.__doc__)
-    _add_home(run)
-    _add_data(run)
-    run.add_argument("--json", action="store_true", help="print the run's summary as JSON, and no progress")
-    add_run_options(run)
+    learn = commands.add_parser("learn", help="open the lessons", description=learn_command.__doc__)
+    learn.add_argument("--mine", type=Path, metavar="FILE", help="step through your own Python file instead")
+    learn.add_argument("--call", default="", metavar="EXPR", help="with --mine: walk through what EXPR gives in FILE")
+    _add_server_options(learn)
+    learn.set_defaults(command=learn_command)
+
+    run = commands.add_parser(
+        "run",
+        help="run your own script and observe its loaders",
+        usage="loaderscope run [options] (SCRIPT | -m MODULE) [arguments of the script ...]",
+        description=run_command.__doc__,
+    )
+    add_home(run)
+    run.add_argument("--detail", choices=DETAILS, help=f"how much is recorded ({DEFAULT_DETAIL})")
+    run.add_argument(
+        "--headroom",
+        type=int,
+        metavar="STEPS",
+        default=0,
+        help="measure what a perfect loader would give: repeat ten batches for so many steps of the training",
+    )
+    run.add_argument(
+        "--with",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change an argument of the script's loaders, as num_workers=4: to measure what a verdict promises",
+    )
+    run.add_argument("--at", default="", metavar="PLACE", help="with --with: of the loader made there, as train.py:41")
+    run.add_argument("--name", help="stands before the names of the runs in the list")
+    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, as python -m")
+    run.add_argument("script", nargs=argparse.REMAINDER, metavar="SCRIPT", help="the script, then its own arguments")
     run.set_defaults(command=run_command)
 
+    demo = commands.add_parser(
+        "demo", help="load a sample dataset without a dashboard", description=demo_command.__doc__
+    )
+    add_home(demo)
+    add_data(demo)
+    demo.add_argument("--json", action="store_true", help="print the run's summary as JSON, and no progress")
+    add_run_options(demo)
+    demo.set_defaults(command=demo_command)
+
+    tuned = commands.add_parser(
+        "tune",
+        help="look for faster arguments of a loader",
+        usage="loaderscope tune [options] [SCRIPT [arguments of the script ...]]",
+        description=tune_command.__doc__,
+    )
+    add_home(tuned)
+    add_data(tuned)
+    add_tune_options(tuned)
+    tuned.set_defaults(command=tune_command)
+
     listed = commands.add_parser("list", help="list the runs", description=list_command.__doc__)
-    _add_home(listed)
+    add_home(listed)
     listed.add_argument("--json", action="store_true", help="print JSON")
     listed.set_defaults(command=list_command)
 
+    told = commands.add_parser("summary", help="what a run tells", description=summary_command.__doc__)
+    told.add_argument("run", help="a run's id, or its directory")
+    add_home(told)
+    add_lang(told)
+    told.set_defaults(command=summary_command)
+
+    add_verdict_commands(commands)
+
     exported = commands.add_parser("export", help="write a run in another form", description=export_command.__doc__)
     exported.add_argument("run", help="a run's id, or its directory")
-    _add_home(exported)
+    add_home(exported)
     form = exported.add_mutually_exclusive_group(required=True)
     form.add_argument("--perfetto", metavar="FILE", help="a Chrome trace, for ui.perfetto.dev; - for standard output")
     form.add_argument("--summary", nargs="?", const="-", metavar="FILE", help="the run in numbers, as JSON")
@@ -118,32 +177,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_home(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--home", type=Path, help="folder of the recordings (LOADERSCOPE_HOME)")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, action="append", metavar="DIR", help="your own samples; may be given several times"
-    )
-
-
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
-    _add_home(parser)
-    _add_data(parser)
+    add_home(parser)
+    add_data(parser)
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (8000, or the next free one); 0: any")
+    parser.add_argument(
+        "--embed",
+        action="append",
+        metavar="ORIGIN",
+        help="let pages of ORIGIN show the dashboard in a frame: a notebook's",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """The environment's settings with what the command line says. Raises ValidationError."""
-    given: dict[str, Any] = {
-        name: value for name in ("home", "host", "port") if (value := getattr(options, name, None)) is not None
-    }
-    if getattr(options, "data", None):
-        given["data"] = tuple(options.data)
-    return Settings(**given)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -151,18 +196,60 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def serve_command(options: argparse.Namespace) -> int:
     """Serve the dashboard on this machine and open it in the browser. Ctrl-C ends it."""
-    return _serve(_settings(options), browser=not options.no_browser)
+    return _serve(settings_of(options), browser=not options.no_browser)
 
 
 def open_command(options: argparse.Namespace) -> int:
-    """Serve the dashboard and open it on one run: by its id, or by the directory of a recording anywhere."""
-    settings = _settings(options)
+    """Open the dashboard on one run: by its id, or by the directory of a recording anywhere. A dashboard of yours that
+    runs already shows it; else one is served until Ctrl-C."""
+    settings = settings_of(options)
     directory = find_run(options.run, settings)
-    imported = () if directory.parent == settings.runs_home.resolve() else (directory,)
-    return _serve(settings, browser=not options.no_browser, imported=imported, run_id=directory.name)
+    elsewhere = directory.parent != settings.runs_home.resolve()
+    own = elsewhere or any(getattr(options, name) is not None for name in ("host", "port", "data", "embed"))
+    server = None if own else running_server(settings)
+    query = f"?run={quote(directory.name)}"
+    if server is None:
+        imported = (directory,) if elsewhere else ()
+        return _serve(settings, browser=not options.no_browser, imported=imported, query=query)
+    return _open_page(server, query, browser=not options.no_browser)
 
 
-def _serve(settings: Settings, *, browser: bool, imported: Sequence[Path] = (), run_id: str = "") -> int:
+def learn_command(options: argparse.Namespace) -> int:
+    """Open the lessons, from an iterator to a training loop. With --mine, step through a Python file of your own: as a
+    script, or, with --call "squares(10)", through what that expression gives. Ctrl-C ends it."""
+    settings = settings_of(options)
+    if options.call and options.mine is None:
+        raise UsageError("--call says what to walk through in a file: name the file with --mine FILE")
+    if options.mine is not None:
+        run_file(options.mine, options.call)  # what is wrong with the file is better said here than in the page
+        mine = options.mine.resolve()
+        query = "?view=learn&lesson=mine"
+        return _serve(settings, browser=not options.no_browser, query=query, mine=mine, call=options.call)
+    own = any(getattr(options, name) is not None for name in ("host", "port", "data", "embed"))
+    server = None if own else running_server(settings)
+    if server is None:
+        return _serve(settings, browser=not options.no_browser, query="?view=learn")
+    return _open_page(server, "?view=learn", browser=not options.no_browser)
+
+
+def _open_page(server: tuple[str, str], query: str, *, browser: bool) -> int:
+    """Show a page of a server that runs already."""
+    address, token = server
+    out.print(f"{address}/{query}#token={token}", markup=False)
+    if browser and _has_display() and (entry := ticket(address, token)) is not None:
+        webbrowser.open(f"{address}/{query}#token={entry}")
+    return 0
+
+
+def _serve(
+    settings: Settings,
+    *,
+    browser: bool,
+    imported: Sequence[Path] = (),
+    query: str = "",
+    mine: Path | None = None,
+    call: str = "",
+) -> int:
     # Only here: the other commands start in half the time without the server's packages.
     from app.main import create_app
     from app.server import PortTakenError, Server, listen
@@ -172,21 +259,24 @@ def _serve(settings: Settings, *, browser: bool, imported: Sequence[Path] = (), 
     except PortTakenError as error:
         raise UsageError(str(error)) from error
     port: int = listener.getsockname()[1]
-    app = create_app(settings, imported=imported)
+    app = create_app(settings, imported=imported, mine=mine, call=call)
+
+    address = f"http://{_name_of(settings)}:{port}"
 
     def announce() -> None:
-        page = f"http://{_name_of(settings)}:{port}/" + (f"?run={quote(run_id)}" if run_id else "")
+        page = f"{address}/{query}"
         out.print(f"Loaderscope {version('loaderscope')}", style="bold")
         out.print(f"  {page}#token={settings.token.get_secret_value()}", markup=False)
         if settings.view_token is not None:
             out.print(f"  {page}#token={settings.view_token.get_secret_value()}  (to look only)", markup=False)
         out.print(f"  Recordings: {settings.runs_home}. Ctrl-C ends.", style="dim", markup=False)
         if browser and _has_display():
-            ticket = app.state.tokens.issue_ticket()
+            entry = app.state.tokens.issue_ticket()
             # A browser that is started here may take seconds: not in the server's thread.
-            threading.Thread(target=webbrowser.open, args=(f"{page}#token={ticket}",), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(f"{page}#token={entry}",), daemon=True).start()
 
-    Server(app, announce).serve_until_stopped(listener)
+    with announced(settings, address):
+        Server(app, announce).serve_until_stopped(listener)
     return 0
 
 
@@ -203,6 +293,31 @@ def _has_display() -> bool:
 
 
 def run_command(options: argparse.Namespace) -> int:
+    """Run a Python script, or a module with -m, as python would, and observe every torch DataLoader in it. The script
+    needs no change; its output, its signals and its exit code are its own. At the end a table on standard error says
+    what was seen. LOADERSCOPE=1 in the environment does the same for any python, such as the children of torchrun.
+    """
+    arguments = ["-m", *options.module] if options.module else options.script
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    if not arguments or arguments == ["-m"]:
+        raise UsageError("name the script: loaderscope run train.py, or loaderscope run -m package.module")
+    if not 0 <= options.headroom <= MOST_HEADROOM_STEPS:
+        raise UsageError(f"--headroom {options.headroom}: say 1 to {MOST_HEADROOM_STEPS} steps, or leave it out")
+    folder, group = runs_home(options.home), new_group()
+    variables = environment(options.detail, options.name, options.home, group, headroom=options.headroom)
+    variables |= overriding(options.changes, options.at)
+    try:
+        process = ScriptProcess(arguments, variables)
+    except OSError as error:
+        raise UsageError(f"{sys.executable} cannot be started: {error.strerror}") from error
+    returncode = process.wait()
+    with contextlib.suppress(BrokenPipeError):  # nobody reads what we say: the script's exit counts all the same
+        show(seen_of(group, folder, script=process.pid, returncode=returncode), folder, err)
+    return leave_like(returncode)
+
+
+def demo_command(options: argparse.Namespace) -> int:
     """Make a run with these settings, show how it goes, and keep the recording for `open` and `export`. Exit code 1 if
     it failed."""
     try:
@@ -217,7 +332,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> RunSummary:
-    settings = _settings(options)
+    settings = settings_of(options)
     wanted = run_settings(options)
     this = asyncio.current_task()
     assert this is not None
@@ -248,11 +363,20 @@ def _outcome(run: RunSummary) -> str:
     )
 
 
+def tune_command(options: argparse.Namespace) -> int:
+    """Look for faster arguments of a loader: predict them from one short observed run, measure the best few against the
+    arguments as they are, in turn, and print the line to change with the gain that was measured. Without a script it
+    tunes a sample dataset with the settings given.
+    """
+    run_tune(options, settings_of(options), out)
+    return 0
+
+
 def list_command(options: argparse.Namespace) -> int:
     """List the runs of the home folder, newest first."""
 
     async def summaries() -> list[RunSummary]:
-        settings = _settings(options)
+        settings = settings_of(options)
         async with RunStore(settings, Host()) as store:
             return store.summaries()
 
@@ -275,9 +399,17 @@ def list_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def summary_command(options: argparse.Namespace) -> int:
+    """Print where the time of a run went: its budget, stalls and their causes, slowest samples, memory, correctness."""
+    from app.summary import print_summary
+
+    print_summary(find_run(options.run, settings_of(options)), out, lang=options.lang)
+    return 0
+
+
 def export_command(options: argparse.Namespace) -> int:
     """Write a run as a trace for Perfetto, or in numbers."""
-    trace = Trace.open(find_run(options.run, _settings(options)))
+    trace = Trace.open(find_run(options.run, settings_of(options)))
     target = options.perfetto or options.summary
     with contextlib.ExitStack() as files:
         stream = sys.stdout if target == "-" else files.enter_context(Path(target).open("w", encoding="utf-8"))
@@ -295,11 +427,3 @@ def version_command(_: argparse.Namespace) -> int:
     """Print the versions of Loaderscope and of what it stands on."""
     out.print(f"loaderscope {version('loaderscope') or 'not installed'}, torch {version('torch') or 'not installed'}")
     return 0
-
-
-def find_run(text: str, settings: Settings) -> Path:
-    """The directory of a run, named by its id or by its path. Raises UsageError."""
-    for directory in (settings.runs_home / text, Path(text)):
-        if (directory / RUN_FILE).is_file():
-            return directory.resolve()
-    raise UsageError(f"there is no run {text!r}: neither in {settings.runs_home} nor as a directory with {RUN_FILE}")

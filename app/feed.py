@@ -17,7 +17,6 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,7 +30,6 @@ from app.reading import LiveReader, Reader, Reading, ReplayReader
 from app.session import Session
 from app.wire import (
     AccessRole,
-    Metrics,
     ProcessMemory,
     RunsChanged,
     RunSummary,
@@ -243,7 +241,7 @@ class Feed:
 def status_of(summary: RunSummary, reading: Reading | None, memory: list[ProcessMemory]) -> Status:
     """The run's numbers as a message. Without a reading nothing was measured yet."""
     if reading is None:
-        nothing = Metrics(**asdict(measure(np.empty(0, ROW_DTYPE), start_ns=0, end_ns=0)))
+        nothing = measure(np.empty(0, ROW_DTYPE), start_ns=0, end_ns=0)
         numbers: dict[str, Any] = {"now_ns": 0, "recent": nothing, "total": nothing, "preview": None}
         numbers |= {"lost_events": 0, "cursor": 0, "lanes": [], "stages": [], "changes": []}
     else:

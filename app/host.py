@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from app.problems import UnfitError
-from app.wire import Accelerator, AccessRole, Bilingual, Capabilities, DatasetInfo, RunSettings
+from app.wire import Accelerator, AccessRole, Capabilities, DatasetInfo, RunSettings
 from loader_core.scenarios import catalogue
 
 MOST_WORKERS = 64
@@ -107,8 +107,8 @@ def list_datasets(roots: Sequence[Path]) -> list[DatasetInfo]:
     return [
         DatasetInfo(
             id=entry.id,
-            title=Bilingual(**entry.title._asdict()),
-            about=Bilingual(**entry.about._asdict()),
+            title=entry.title,
+            about=entry.about,
             kind=entry.kind,
             samples=entry.samples,
             bytes=entry.nbytes,

@@ -7,13 +7,22 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app.wire import Problem
-from loader_core.errors import DatasetError, LoaderscopeError, NewerSchema, SettingsError, TraceError
+from loader_core.errors import (
+    DatasetError,
+    LessonError,
+    LoaderscopeError,
+    NewerSchema,
+    ParameterError,
+    SettingsError,
+    TraceError,
+)
 
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 LIBRARY_CODES: dict[type[LoaderscopeError], str] = {
     TraceError: "unreadable_run",
     NewerSchema: "unreadable_run",
     DatasetError: "unreadable_dataset",
+    LessonError: "lesson_failed",
 }
 MESSAGES = {
     404: "there is nothing at this address",
@@ -62,6 +71,8 @@ def to_problem(error: Exception) -> tuple[int, Problem]:
     match error:
         case RequestError():
             return error.status, Problem(code=error.code, message=str(error), field=error.field or None)
+        case ParameterError():
+            return 422, Problem(code="invalid", message=str(error), field=error.field)
         case SettingsError():
             return 422, Problem(code="unfit_setting", message=str(error))
         case LoaderscopeError():

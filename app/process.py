@@ -20,6 +20,7 @@ import psutil
 
 import app
 from app.problems import RequestError
+from loader_core import start
 
 LOG_FILE = "log.txt"
 """In the run directory: what the run's process writes to its standard output and error."""
@@ -33,6 +34,9 @@ CHUNK_BYTES = 256 * 1024
 
 SECRET_VARIABLES = ("LOADERSCOPE_TOKEN", "LOADERSCOPE_TOKEN_FILE", "LOADERSCOPE_VIEW_TOKEN")
 """Never handed down: a data set's code has no business with them."""
+
+UNWANTED_VARIABLES = (*SECRET_VARIABLES, start.ON)
+"""... and a run of ours records itself: it is not to be observed beside that."""
 
 ID_SLACK_S = 2.0
 """A process that began this much later than its run was recorded is another one with the same id."""
@@ -167,7 +171,7 @@ def kill_group(leader: int) -> None:
 
 def run_environment() -> dict[str, str]:
     """The environment of a run's process: this one's, without secrets, with this package on the path."""
-    environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
     root = str(Path(app.__file__).resolve().parent.parent)
     environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment["PYTHONUNBUFFERED"] = "1"

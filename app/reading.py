@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from app import wire
 from app.frames import Coarse, coarsen
-from loader_core.diagnose.metrics import MEASURED_KINDS, Totals, measure
+from loader_core.diagnose.metrics import MEASURED_KINDS, Metrics, OpenWaits, Totals, measure
 from loader_core.diagnose.queues import Steps
 from loader_core.diagnose.rows import Rows, by_end, of_kinds
 from loader_core.trace.event import Kind, Role
@@ -60,11 +60,11 @@ class Reading:
     rollup: Coarse
     lanes: list[wire.Lane]
     stages: list[wire.Stage]
-    changes: list[wire.Change]
+    changes: list[wire.SettingsChange]
     classes: list[str]
     now_ns: int
-    recent: wire.Metrics
-    total: wire.Metrics
+    recent: Metrics
+    total: Metrics
     preview: wire.Preview | None
     truncated: str
     lost: int
@@ -91,6 +91,7 @@ class _Reader:
     def _begin_anew(self) -> None:
         self._totals = Totals()
         self._recent = Recent()
+        self._open_waits = OpenWaits()
         self._previews = Previews()
 
     def _reading(
@@ -109,6 +110,8 @@ class _Reader:
         measured = of_kinds(rows, *MEASURED_KINDS)
         ready, in_flight, loss = self._totals.add(measured)
         self._recent.add(measured, now_ns)
+        self._open_waits.add(measured)
+        open_waits = OpenWaits() if over else self._open_waits
         return Reading(
             fresh=fresh,
             source=source,
@@ -123,8 +126,8 @@ class _Reader:
             changes=changes_of(trace, now_ns),
             classes=trace.run.classes,
             now_ns=now_ns,
-            recent=self._recent.metrics(now_ns),
-            total=wire.Metrics(**asdict(self._totals.metrics(buckets, end_ns=now_ns))),
+            recent=self._recent.metrics(now_ns, open_waits),
+            total=self._totals.metrics(buckets, end_ns=now_ns, open_wait_ns=open_waits.ns(start_ns=0, end_ns=now_ns)),
             preview=self._previews.newest(trace, now_ns),
             truncated=trace.truncated,
             lost=trace.lost,
@@ -244,12 +247,12 @@ def lanes_of(trace: Trace) -> list[wire.Lane]:
     ]
 
 
-def changes_of(trace: Trace, now_ns: int) -> list[wire.Change]:
+def changes_of(trace: Trace, now_ns: int) -> list[wire.SettingsChange]:
     """The settings changed up to now. What an older or damaged header says otherwise is left out."""
     found = []
     for said in trace.run.changes:
         try:
-            change = wire.Change.model_validate(said)
+            change = wire.SettingsChange.model_validate(said)
         except ValidationError:
             continue
         if change.at_ns <= now_ns:
@@ -281,7 +284,7 @@ class Recent:
         while self._portions and self._portions[0][0] <= now_ns - MAX_RECENT_NS:
             self._portions.popleft()
 
-    def metrics(self, now_ns: int) -> wire.Metrics:
+    def metrics(self, now_ns: int, open_waits: OpenWaits) -> Metrics:
         """The numbers of the last `RECENT_NS`, or of as much more as it takes to hold `RECENT_STEPS`."""
         start_ns = now_ns - RECENT_NS
         chosen, steps = [np.empty(0, ROW_DTYPE)], np.empty(0, np.int64)
@@ -293,7 +296,8 @@ class Recent:
         if len(steps):
             start_ns = min(start_ns, int(np.sort(steps)[-RECENT_STEPS:][0]))
         start_ns = max(0, start_ns, now_ns - MAX_RECENT_NS)
-        return wire.Metrics(**asdict(measure(np.concatenate(chosen), start_ns=start_ns, end_ns=now_ns)))
+        open_wait_ns = open_waits.ns(start_ns=start_ns, end_ns=now_ns)
+        return measure(np.concatenate(chosen), start_ns=start_ns, end_ns=now_ns, open_wait_ns=open_wait_ns)
 
 
 class Previews:

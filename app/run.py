@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import time
 from pathlib import Path
-from typing import Self, cast, get_args
+from typing import Any, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,9 +14,10 @@ from app.order import ORDER_FILE, RunOrder
 from app.problems import ConflictError
 from app.process import ChildProcess, ForeignProcess, RunProcess, reason_of_death
 from app.traces import Traces
-from app.wire import RunSettings, RunState, RunSummary
+from app.wire import RunSettings, RunState, RunSummary, Script
 from loader_core.errors import TraceError
 from loader_core.trace.control import Control
+from loader_core.trace.home import new_run_directory
 from loader_core.trace.recording import seal
 from loader_core.trace.run_file import LIVE_STATES, RUN_FILE, RunHeader, read_run_file
 
@@ -25,6 +25,10 @@ TOTALS_FILE = "totals.json"
 """What a sealed run came to, so that a list of many runs opens none of them. Ours alone; made again if missing."""
 
 RUN_STATES = frozenset(get_args(RunState))
+
+MAX_ARGUMENTS = 64
+MAX_SAID = 400
+"""Words of a script's command line that are shown, and characters of each."""
 
 STARTING_S = 60.0
 """How long a run that another server, or the command line, has just made may take to write its header."""
@@ -69,8 +73,7 @@ class Run:
     @classmethod
     def create(cls, home: Path, order: RunOrder) -> Self:
         """A new run directory with its order and control page. Raises OSError."""
-        directory = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        directory.mkdir(mode=0o700)
+        directory = new_run_directory(home)
         run = cls(directory, started_unix_ns=time.time_ns())
         run.order = order
         order.write(directory)
@@ -167,6 +170,8 @@ class Run:
             samples=self.totals.samples,
             bytes_on_disk=self.totals.bytes_on_disk,
             settings=settings,
+            script=_script(header.script) if header else None,
+            loader=header.loader if header else None,
         )
 
     def measure(self, traces: Traces) -> None:
@@ -233,6 +238,15 @@ class Run:
             except (OSError, TraceError) as error:
                 raise ConflictError(f"run {self.id} cannot be talked to: {error}", code="run_deaf") from error
         return self._control
+
+    def check_obeys(self) -> None:
+        """Raises ConflictError for an observed script: it is not ours to stop, and takes no pause."""
+        if self._header is not None and self._header.script is not None:
+            raise ConflictError(
+                f"run {self.id} is a loader of your own script, which a viewer does not stop or pause: end it where "
+                f"you started it (process {self._header.pid})",
+                code="run_foreign",
+            )
 
     def ask_to_stop(self) -> None:
         """Asks the run to end after its present batch; wakes it if it is paused."""
@@ -302,6 +316,20 @@ def bytes_on_disk(directory: Path) -> int:
         except FileNotFoundError:  # folded away, or replaced, while we looked
             continue
     return total
+
+
+def _script(said: dict[str, Any] | None) -> Script | None:
+    """The script block of run.json as the wire has it: what it lacks is empty, what is too long is cut."""
+    if said is None:
+        return None
+    argv, rank = said.get("argv"), said.get("rank")
+    return Script(
+        group=str(said.get("group", ""))[:MAX_SAID],
+        argv=[str(part)[:MAX_SAID] for part in argv[:MAX_ARGUMENTS]] if isinstance(argv, list) else [],
+        site=str(said.get("site", ""))[:MAX_SAID],
+        loader=str(said.get("loader", ""))[:MAX_SAID],
+        rank=rank if isinstance(rank, int) else 0,
+    )
 
 
 def _read_order(directory: Path) -> RunOrder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -11,11 +12,14 @@ from app.problems import UnfitError
 from app.wire import Dials, RunSettings
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """An option for each setting of a run (`--num-workers 4`, `--no-shuffle`), and `--set NAME=VALUE` for the dials."""
+def add_run_options(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """An option for each setting of a run (`--num-workers 4`, `--no-shuffle`), and `--set NAME=VALUE` for the dials.
+
+    `without`: settings that the command decides by itself.
+    """
     group = parser.add_argument_group("settings of the run")
     for name, field in RunSettings.model_fields.items():
-        if name != "dials":
+        if name != "dials" and name not in without:
             group.add_argument(f"--{name.replace('_', '-')}", dest=f"run_{name}", default=None, **_form(field))
     names = ", ".join(f"dials.{name}" for name in Dials.model_fields)
     group.add_argument(

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from app.order import RunOrder
 from app.wire import LIVE_FIELDS, RunSettings
-from loader_core.errors import SettingsError
+from loader_core.errors import SettingsError, last_line
 from loader_core.scenarios import catalogue
 from loader_core.scenarios.dials import pass_time
 from loader_core.trace import NOT_MEASURED, Control, Kind, Recording, now
@@ -76,13 +76,6 @@ def _finish(recording: Recording, run: Run) -> int:
         return FAILED
     recording.finish("stopped" if recording.control.stop else "finished")
     return 0
-
-
-def last_line(error: BaseException) -> str:
-    """What an exception says, in a line: the last one of its text. For an error in a worker that is the error there."""
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    kind, colon, text = lines[-1].partition(": ")
-    return kind.rpartition(".")[2] + colon + text if colon else lines[-1]
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------
@@ -260,22 +253,15 @@ class Run:
             loader.sampler.set_epoch(number)
         if self.settings.engine == "loaderscope":
             loader.epoch = number
+        self.recording.next_epoch = number
         iterator = iter(loader)
         to_the_end = False
         try:
-            yield from self._recorded(iterator, number)
+            yield from iterator
             to_the_end = True
         finally:
             if not to_the_end:
                 _end_workers(iterator)
-
-    def _recorded(self, iterator: Iterator[Any], epoch: int) -> Iterator[Any]:
-        """Our loader records by itself; torch's is observed."""
-        if self.settings.engine == "loaderscope":
-            return iterator
-        from loader_core.observe.iterable import observe
-
-        return observe(iterator, self.recording, epoch=epoch)
 
     def _consume(self, setup: Setup, batch: Any, number: int) -> None:
         loss = setup.consume(batch)
@@ -285,7 +271,7 @@ class Run:
 
 
 def make_loader(settings: RunSettings, workload: Workload, recording: Recording) -> Any:
-    """The DataLoader that the settings describe: ours, which records by itself, or torch's.
+    """The DataLoader that the settings describe: ours, which records by itself, or torch's, which is observed.
 
     Raises SettingsError where the settings contradict each other.
     """
@@ -293,7 +279,11 @@ def make_loader(settings: RunSettings, workload: Workload, recording: Recording)
     if settings.engine == "torch":
         from torch.utils.data import DataLoader as TorchDataLoader
 
-        return TorchDataLoader(workload.dataset, **arguments)
+        from loader_core.observe.torch_loader import watch
+
+        loader: Any = TorchDataLoader(workload.dataset, **arguments)
+        watch(loader, lambda _: recording, obeys=True)
+        return loader
     from loader_core.engine.device import Simulated
     from loader_core.engine.loader import DataLoader
 

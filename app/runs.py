@@ -161,9 +161,11 @@ class RunStore:
     async def stop(self, run_id: str) -> RunSummary:
         """Ends a run: asks it, then SIGTERM, then SIGKILL; returns when it has ended. Raises ConflictError.
 
-        A user's own script is asked only. It ends its loop over batches and goes on with what comes after.
+        A program of the user's that makes its own recording is asked only: it ends its loop over batches and goes on
+        with what comes after. An observed script is left alone.
         """
         run = self._find_live(run_id)
+        run.check_obeys()
         run.ask_to_stop()
         if run.startable:
             if not await run.wait(NOTICE_S):
@@ -175,6 +177,7 @@ class RunStore:
     def pause(self, run_id: str, *, paused: bool) -> RunSummary:
         """Lets a live run rest between two batches, or go on. Raises ConflictError."""
         run = self._find_live(run_id)
+        run.check_obeys()
         run.open_control().pause = paused
         self._bump()
         return run.summary()

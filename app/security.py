@@ -22,7 +22,7 @@ import http.cookies
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -45,7 +45,8 @@ CLOSED_UNAUTHORIZED = 4401
 
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'",  # stands last, because `security_headers` adds to it
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -125,11 +126,19 @@ class Guard:
     """The middleware. Puts `state["role"]` into the scope of what it lets through."""
 
     def __init__(
-        self, app: ASGIApp, *, tokens: Tokens, allowed_hosts: Iterable[str] = (), max_body_bytes: int = 1024**2
+        self,
+        app: ASGIApp,
+        *,
+        tokens: Tokens,
+        allowed_hosts: Iterable[str] = (),
+        embed: Iterable[str] = (),
+        max_body_bytes: int = 1024**2,
     ) -> None:
+        """`embed`: origins of other pages that may show ours in a frame."""
         self._app = app
         self._tokens = tokens
         self._hosts = LOOPBACK_NAMES | frozenset(allowed_hosts)
+        self._headers = security_headers(embed)
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +146,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        guarded = with_security_headers(scope, send)
+        guarded = with_headers(scope, send, self._headers)
         try:
             role = self._admit(scope)
         except RequestError as refusal:
@@ -250,13 +259,19 @@ def _is_public(scope: Scope) -> bool:
     return _is_safe(scope) and path != "/api" and not path.startswith("/api/")
 
 
-def with_security_headers(scope: Scope, send: Send) -> Send:
+def security_headers(embed: Iterable[str]) -> dict[str, str]:
+    """The security headers of a server whose page may be shown in a frame by pages of these origins, and its own."""
+    name = "content-security-policy"
+    return SECURITY_HEADERS | {name: " ".join([SECURITY_HEADERS[name], *sorted(embed)])}
+
+
+def with_headers(scope: Scope, send: Send, added: Mapping[str, str]) -> Send:
     """`send` that adds the security headers to each response, and `no-store` to what is not public."""
 
     async def guarded(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in added.items():
                 headers[name] = value
             if not _is_public(scope) or scope["path"] == SESSION_PATH:
                 headers.setdefault("cache-control", "no-store")

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import platformdirs
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from loader_core.trace.home import home, runs_home
 
 DEFAULT_PORT = 8000
 MIN_TOKEN_LENGTH = 16
 MAKE_TOKEN = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105 - how to make one
+ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::[0-9]{1,5})?")
+"""Scheme, host and port of a page, as browsers write it."""
+
 FRONT_END_PLACES = (
     Path(__file__).parent / "static",
     Path(__file__).parent.parent / "frontend" / "dist",
@@ -37,10 +42,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(DEFAULT_PORT, ge=0, le=65_535, description="0: any free port")
-    home: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("loaderscope"),
-        description="folder of the recordings",
-    )
+    home: Path = Field(default_factory=home, description="folder of the recordings")
     data: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="the user's own files and folders of samples, separated as in PATH"
     )
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     view_token: SecretStr | None = Field(None, description="who holds it may look, and change nothing")
     allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="names by which browsers may call this server, beside the loopback names"
+    )
+    embed: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="origins whose pages may show the dashboard in a frame, such as http://localhost:8888"
     )
     front_end: Path = Field(
         default_factory=lambda: next((place for place in FRONT_END_PLACES if place.is_dir()), FRONT_END_PLACES[-1])
@@ -63,10 +68,17 @@ class Settings(BaseSettings):
     messages_per_s: float = Field(20, gt=0, description="of one websocket; a faster one is closed")
     message_burst: int = Field(40, ge=1, description="messages that may come at once")
 
+    _token_was_made: bool = PrivateAttr(False)
+
+    @property
+    def token_was_made(self) -> bool:
+        """Whether nobody chose the token: it lives as long as these settings."""
+        return self._token_was_made
+
     @property
     def runs_home(self) -> Path:
         """The folder with one directory per recording."""
-        return self.home / "runs"
+        return runs_home(self.home)
 
     @field_validator("data", mode="before")
     @classmethod
@@ -81,7 +93,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{path} is not there: give the folder, or the file, that holds your samples")
         return tuple(path.resolve() for path in value)
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "embed", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -93,6 +105,14 @@ class Settings(BaseSettings):
             if "/" in name or "*" in name:
                 raise ValueError(f"{name!r} is not a host name: write it as in `dashboard.lan` or `dashboard.lan:8000`")
         return frozenset(name.lower() for name in value)
+
+    @field_validator("embed")
+    @classmethod
+    def _check_origins(cls, value: frozenset[str]) -> frozenset[str]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin: write it as in `http://localhost:8888`")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -132,6 +152,7 @@ class Settings(BaseSettings):
             raise ValueError("the view token equals the token: whoever may look could do everything")
         if not given:
             object.__setattr__(self, "token", SecretStr(secrets.token_urlsafe(32)))
+            self._token_was_made = True
         return self
 
 

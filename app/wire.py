@@ -4,6 +4,9 @@ Text messages are JSON objects with a `type`. Spans, series and roll-ups travel 
 columns, which a browser reads as typed arrays without making an object per span. `python -m app.wire` writes the
 frontend's types from this module; `docs/protocol.md` has the byte tables.
 
+What is measured goes over the wire as it was measured: the frozen dataclasses of `loader_core.diagnose` (`MEASURED`)
+are wire types like the models below, and are not said twice.
+
 All times are **run time**: nanoseconds since the run's clock anchor (`clock.perf_ns` in run.json), small enough to be
 exact in a browser's float64.
 """
@@ -17,6 +20,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from app.scores import Measured
+from loader_core.diagnose.bilingual import Bilingual
+from loader_core.diagnose.diagnosis import Diagnosis
+from loader_core.diagnose.metrics import Metrics
+from loader_core.diagnose.whatif import WhatIf
 
 PROTOCOL = "loaderscope.v1"
 MAX_CLIENT_MESSAGE_BYTES = 64 * 1024
@@ -33,6 +42,10 @@ class Wire(BaseModel):
     """Base of all wire models: unknown fields are refused, so that a typing error is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+MEASURED = (Metrics, Diagnosis, WhatIf, Measured)
+"""What `loader_core.diagnose` measures, sent as it is."""
 
 
 # --- run settings -----------------------------------------------------------------------------------------------------
@@ -89,13 +102,6 @@ LIVE_FIELDS = frozenset({"step_ms", "dials", "detail", "seconds", "epochs", "nam
 # --- what the server says of itself, datasets and runs ---------------------------------------------------------------
 
 
-class Bilingual(Wire):
-    """A text in both languages of the page."""
-
-    es: str
-    en: str
-
-
 class DatasetInfo(Wire):
     """One entry of the catalogue. The id is opaque: no client ever sends a path."""
 
@@ -132,6 +138,12 @@ class Session(Wire):
     role: AccessRole
 
 
+class Ticket(Wire):
+    """The answer to POST /api/tickets: a token that works once, for two minutes, and lets a browser in."""
+
+    ticket: str
+
+
 class Problem(Wire):
     """The body of every answer that is an error. `field` is the dotted name of the setting that is wrong."""
 
@@ -160,6 +172,34 @@ class Capabilities(Wire):
 RunState = Literal["starting", "running", "paused", "finished", "stopped", "failed", "interrupted"]
 
 
+class Script(Wire):
+    """The user's own program that a run was seen in."""
+
+    group: str = Field(description="the same for all loaders and ranks of one start of the program")
+    argv: list[str] = Field(description="its command line")
+    site: str = Field(description="where the loader was made: 'train.py:41'")
+    loader: str = Field(description="the loader in a few words")
+    rank: int
+
+
+Faster = Annotated[str, Field(max_length=140, pattern=r"^.+:\d{1,6}(\.\d{1,6})?$")]
+
+
+class Asked(Wire):
+    """A setting whose rate is to be predicted. What is left out is as it was recorded."""
+
+    num_workers: int | None = Field(default=None, ge=0, le=64)
+    prefetch_factor: int | None = Field(default=None, ge=1, le=64)
+    batch_size: int | None = Field(default=None, ge=1, le=4096)
+    worker_method: Literal["process", "thread"] | None = None
+    in_order: bool | None = None
+    persistent_workers: bool | None = None
+    cached: bool | None = None
+    cores: float | None = Field(default=None, ge=1, le=256)
+    ranks: int | None = Field(default=None, ge=1, le=64)
+    faster: list[Faster] = Field(default=[], max_length=8, description="part:times, e.g. decode:2")
+
+
 class RunSummary(Wire):
     """A run in the list, and the header of the run that is open."""
 
@@ -175,6 +215,8 @@ class RunSummary(Wire):
     samples: int
     bytes_on_disk: int
     settings: RunSettings | None = Field(default=None, description="absent for a run that this server did not start")
+    script: Script | None = Field(default=None, description="absent for a run that no script made")
+    loader: dict[str, Any] | None = Field(default=None, description="the arguments of an observed loader")
 
 
 class Lane(Wire):
@@ -195,34 +237,13 @@ class Stage(Wire):
     name: str
 
 
-class Change(Wire):
+class SettingsChange(Wire):
     """A setting changed while the run went on; drawn as a mark on the timeline."""
 
     number: int
     at_ns: int
     fields: dict[str, Any]
     restarted_loader: bool
-
-
-class Metrics(Wire):
-    """Numbers measured in a window of run time. None: not measured."""
-
-    start_ns: int
-    end_ns: int
-    batches: int
-    samples: int | None
-    batches_per_s: float | None
-    samples_per_s: float | None
-    bytes_per_s: float | None
-    wait_share: float | None
-    wait_p50_ns: int | None
-    wait_p95_ns: int | None
-    wait_p99_ns: int | None
-    in_flight: int | None
-    ready: int | None
-    first_batch_ns: int | None
-    epoch: int | None
-    loss: float | None
 
 
 class ProcessMemory(Wire):
@@ -305,7 +326,7 @@ class Opened(Wire):
     lanes: list[Lane]
     stages: list[Stage]
     classes: list[str]
-    changes: list[Change]
+    changes: list[SettingsChange]
     cursor: int
     resumed: bool = Field(description="False: forget what you hold of this run, a snapshot follows")
 
@@ -323,7 +344,7 @@ class Status(Wire):
     total: Metrics
     lanes: list[Lane]
     stages: list[Stage]
-    changes: list[Change]
+    changes: list[SettingsChange]
     memory: list[ProcessMemory]
     preview: Preview | None = Field(description="the newest preview, when it is newer than the last one sent")
     lost_events: int = Field(description="events that the recording's own bound has dropped")

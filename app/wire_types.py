@@ -1,26 +1,39 @@
-"""Writes what restates app/wire.py in other languages: frontend/src/wire.ts and the byte tables of docs/protocol.md.
+"""Writes what restates app/wire.py, app/lessons_wire.py and app/sweep_wire.py in other languages:
+frontend/src/wire.ts, and the byte tables of docs/protocol.md.
 
 `python -m app.wire` writes both, `python -m app.wire --check` only says whether they are what it would write. The
-output depends on app/wire.py and loader_core/trace/event.py alone, so that a stale file is a difference in bytes.
+output depends on these, what they send of loader_core, and loader_core/trace/event.py alone, so that a stale file
+is a difference in bytes.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import struct
 import sys
+import textwrap
 import types
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types as bounds
 import numpy as np
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app import wire
+from app import lessons_wire, sweep_wire, wire
+from app.sweep_wire import PARAMETERS
+from loader_core.diagnose.findings import LintCode, LintLevel
+from loader_core.diagnose.journeys import PhaseName
+from loader_core.diagnose.memory import TrendName
+from loader_core.diagnose.verdict_types import Code, Confidence, Measure
+from loader_core.lessons import log
 from loader_core.trace import event
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +44,21 @@ BEGIN = "<!-- {}: written by `python -m app.wire` -->"
 END = "<!-- end of {} -->"
 
 _SCALARS = {str: "string", int: "number", float: "number", bool: "boolean", Any: "unknown", type(None): "null"}
-_ALIASES = {wire.RunState: "RunState"}
+_ALIASES = {
+    wire.RunState: "RunState",
+    PhaseName: "PhaseName",
+    TrendName: "TrendName",
+    LintCode: "LintCode",
+    LintLevel: "LintLevel",
+    Code: "VerdictCode",
+    Confidence: "Confidence",
+    Measure: "EvidenceMeasure",
+    log.Event: "StepEvent",
+    log.FrameState: "FrameState",
+    log.ThingKind: "ThingKind",
+    log.Cut: "Cut",
+    log.Value: "Value",
+}
 _ARRAYS = {
     "<f8": "Float64Array",
     "<f4": "Float32Array",
@@ -46,7 +73,8 @@ _FRAMES = {
 }
 
 _INTRODUCTION = """\
-// Written by `python -m app.wire` from app/wire.py and loader_core/trace/event.py. Change those, not this file.
+// Written by `python -m app.wire` from app/wire.py, app/lessons_wire.py, app/sweep_wire.py, loader_core/diagnose,
+// loader_core/lessons and loader_core/trace/event.py. Change those, not this file.
 //
 // A binary frame is a little-endian header of HEADER_BYTES, then its columns one after the other, each contiguous:
 // the column `c` of a frame of `count` rows begins at HEADER_BYTES + count * c.before.
@@ -68,6 +96,9 @@ def _constants() -> Iterator[str]:
     yield _constant("MAX_SPANS_PER_FRAME", wire.MAX_SPANS_PER_FRAME)
     yield _constant("BUCKET_NS", wire.BUCKET_NS)
     yield _constant("MAX_BUCKETS", wire.MAX_BUCKETS)
+    yield _constant("MAX_CELLS", sweep_wire.MAX_CELLS)
+    yield "/** The parameters of a run that can be swept. */"
+    yield f"export const SWEPT = {_literal(list(PARAMETERS))} as const;\n"
     yield "/** Stands in a span's `value` for what was not measured, and in `sample` for a span of no single sample. */"
     yield _constant("NOT_MEASURED", event.NOT_MEASURED)
     yield "/** Stands in a span's `batch` for a span that belongs to no batch. */"
@@ -89,8 +120,11 @@ def _enums() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    sent_by_client = set(_union_members(wire.ClientMessage))
-    yield f"export type RunState = {_type(wire.RunState, named=False)};\n"
+    sent_by_client = {*_union_members(wire.ClientMessage), lessons_wire.RecordRequest, sweep_wire.SweepRequest}
+    for alias, name in _ALIASES.items():
+        yield f"export type {name} = {_type(alias, named=False)};\n"
+    for measured in _measured():
+        yield _measured_interface(measured)
     for model in _own_models():
         fields = "".join(
             _field(name, field, optional=model in sent_by_client and name != "type" and not field.is_required())
@@ -105,9 +139,47 @@ def _models() -> Iterator[str]:
 def _own_models() -> list[type[BaseModel]]:
     return [
         model
-        for model in vars(wire).values()
+        for model in {**vars(wire), **vars(lessons_wire), **vars(sweep_wire)}.values()
         if isinstance(model, type) and issubclass(model, wire.Wire) and model is not wire.Wire
     ]
+
+
+def _measured() -> list[type]:
+    """The dataclasses that the wire sends as they are, and those inside them: each after those that it is made of."""
+    found: dict[type, None] = {}
+
+    def find(annotation: Any) -> None:
+        for argument in get_args(annotation):
+            find(argument)
+        if isinstance(annotation, type) and is_dataclass(annotation) and annotation not in found:
+            for hint in get_type_hints(annotation).values():
+                find(hint)
+            found[annotation] = None
+
+    for measured in (*wire.MEASURED, *lessons_wire.RECORDED, *sweep_wire.COMPARED):
+        find(measured)
+    twice = {one.__name__ for one in found if sum(one.__name__ == other.__name__ for other in found) > 1}
+    if twice:
+        raise TypeError(f"two types of one name would be one in TypeScript: rename one of {', '.join(sorted(twice))}")
+    return list(found)
+
+
+def _measured_interface(measured: type) -> str:
+    comments, hints = _attribute_comments(measured), get_type_hints(measured)
+    fields = "".join(f"{comments.get(name, '')}  readonly {name}: {_type(hint)};\n" for name, hint in hints.items())
+    return f"{_comment(measured)}export interface {measured.__name__} {{\n{fields}}}\n"
+
+
+def _attribute_comments(documented: type) -> dict[str, str]:
+    """What stands below the attributes of a dataclass, by attribute."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(documented))).body
+    assert isinstance(definition, ast.ClassDef)
+    comments = {}
+    for statement, below in pairwise(definition.body):
+        match statement, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                comments[name] = f"  /** {' '.join(text.split())} */\n"
+    return comments
 
 
 def _union_members(union: Any) -> tuple[type[BaseModel], ...]:
@@ -126,15 +198,20 @@ def _type(annotation: Any, *, named: bool = True) -> str:
         return _ALIASES[annotation]
     if annotation in _SCALARS:
         return _SCALARS[annotation]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation.__name__
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return " | ".join(_literal(member.value) for member in annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(_literal(value) for value in arguments)
     if origin in (Union, types.UnionType):
-        return " | ".join(_type(member) for member in arguments)
-    if origin is list:
-        return f"readonly {_type(arguments[0])}[]"
+        return " | ".join(dict.fromkeys(_type(member) for member in arguments))
+    if origin is list or (origin is tuple and arguments[1:] == (...,)):
+        member = _type(arguments[0])
+        return f"readonly ({member})[]" if " " in member else f"readonly {member}[]"
+    if origin is tuple:
+        return f"readonly [{', '.join(_type(member) for member in arguments)}]"
     if origin is dict:
         return f"Readonly<Record<{_type(arguments[0])}, {_type(arguments[1])}>>"
     if origin is Annotated:

@@ -66,11 +66,12 @@ class RunningServer:
             raise AssertionError(f"the server {what}:\n{self.output()}")
 
     def _answers(self) -> bool:
+        """Whether it answers a request: its port is open earlier, when it is not yet announced to its owner."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
-        except OSError:
+            httpx2.get(self.url, timeout=1)
+        except httpx2.HTTPError:
             return False
+        return True
 
     def stop(self) -> int:
         """Ends it as Ctrl-C does. Its exit code."""

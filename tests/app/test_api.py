@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.order import RunOrder
 from app.settings import Settings
-from app.wire import FrameType, Metrics, Preview, RunSettings, decode_frame
+from app.wire import FrameType, Preview, RunSettings, decode_frame
+from loader_core.diagnose.metrics import Metrics
 from loader_core.trace.event import Kind, Role
 from loader_core.trace.recorder import now
 from loader_core.trace.recording import Recording

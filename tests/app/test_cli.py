@@ -44,7 +44,7 @@ def recorded(home: Path) -> str:
 
 def test_a_run_is_made_listed_and_exported(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "app", "run", "--name", "mine", *QUICK, "--json"],
+        [sys.executable, "-m", "app", "demo", "--name", "mine", *QUICK, "--json"],
         capture_output=True,
         text=True,
         check=True,
@@ -64,7 +64,7 @@ def test_a_run_is_made_listed_and_exported(home: Path, tmp_path: Path, capsys: p
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path, number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "run", "--dataset", "gapminder", "--consumer", "step", "--seconds", "0"],
+        [sys.executable, "-m", "app", "demo", "--dataset", "gapminder", "--consumer", "step", "--seconds", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -84,7 +84,7 @@ def test_a_run_that_is_interrupted_is_stopped_and_kept(home: Path, number: signa
 
 
 def test_a_run_that_fails_says_why_with_exit_code_1(capfd: pytest.CaptureFixture[str]) -> None:
-    program = ["run", "--dataset", "gapminder", "--consumer", "step", "--batch-size", "4096", "--drop-last"]
+    program = ["demo", "--dataset", "gapminder", "--consumer", "step", "--batch-size", "4096", "--drop-last"]
     assert main(program) == 1
     out = capfd.readouterr().out
     assert " failed: " in out
@@ -94,14 +94,16 @@ def test_a_run_that_fails_says_why_with_exit_code_1(capfd: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "--batch-size", "0"], "batch_size: Input should be greater than or equal to 1"),
-        (["run", "--num-workers", "64"], "64 workers are more than"),
-        (["run", "--dataset", "nothing"], "there is no data set 'nothing'"),
-        (["run", "--set", "dials.cpu_ms"], "write it as NAME=VALUE, for example --set dials.cpu_ms=5"),
-        (["run", "--set", "dials.cpu=5"], "dials.cpu: Extra inputs are not permitted"),
-        (["run", "--data", "/nowhere/at-all"], "/nowhere/at-all is not there"),
+        (["demo", "--batch-size", "0"], "batch_size: Input should be greater than or equal to 1"),
+        (["demo", "--num-workers", "64"], "64 workers are more than"),
+        (["demo", "--dataset", "nothing"], "there is no data set 'nothing'"),
+        (["demo", "--set", "dials.cpu_ms"], "write it as NAME=VALUE, for example --set dials.cpu_ms=5"),
+        (["demo", "--set", "dials.cpu=5"], "dials.cpu: Extra inputs are not permitted"),
+        (["demo", "--data", "/nowhere/at-all"], "/nowhere/at-all is not there"),
         (["serve", "--host", "0.0.0.0"], "can be reached from other machines, so a token is needed"),
         (["serve", "--port", "70000"], "port: Input should be less than or equal to 65535"),
+        (["run"], "name the script: loaderscope run train.py, or loaderscope run -m package.module"),
+        (["run", "--detail", "batch", "-m"], "name the script"),
         (["open", "nothing", "--no-browser"], "there is no run 'nothing': neither in"),
         (["export", "nothing", "--summary"], "there is no run 'nothing'"),
     ],
@@ -138,7 +140,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_names_every_setting_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["run", "--help"])
+        main(["demo", "--help"])
     text = capsys.readouterr().out
     for name in RunSettings.model_fields.keys() - {"dials"}:
         assert f"--{name.replace('_', '-')}" in text

@@ -18,7 +18,7 @@ from app.order import RunOrder
 from app.problems import ConflictError, NotFoundError, RequestError
 from app.run import STARTING_S, TOTALS_FILE
 from app.settings import Settings
-from app.wire import RunSettings, RunSummary
+from app.wire import RunSettings, RunSummary, Script
 from loader_core.trace.control import Control
 from loader_core.trace.recording import Recording
 from loader_core.trace.run_file import RUN_FILE
@@ -69,6 +69,25 @@ def test_a_script_that_records_is_found_and_only_asked_to_stop(settings: Setting
 
     assert asyncio.run(body()).reason == ""
     assert script.wait(10) == 0
+
+
+def test_whose_loader_a_run_is_of_is_told_in_bounds(settings: Settings) -> None:
+    said = {"group": "g1", "argv": ["train.py", "x" * 1_000], "site": "train.py:41", "loader": "Photos", "rank": 1}
+    loader = {"batch_size": 32, "num_workers": 2}
+    with Recording.create(settings.runs_home / "whole", run_id="whole", script=said, loader=loader):
+        pass
+    with Recording.create(settings.runs_home / "damaged", run_id="damaged", script={"argv": "train.py", "rank": "one"}):
+        pass
+
+    async def body() -> tuple[RunSummary, RunSummary]:
+        async with opened(settings) as store:
+            return store.summary("whole"), store.summary("damaged")
+
+    whole, damaged = asyncio.run(body())
+    assert whole.script is not None
+    assert (whole.script.group, whole.script.site, whole.script.rank, whole.loader) == ("g1", "train.py:41", 1, loader)
+    assert [len(word) for word in whole.script.argv] == [8, 400]
+    assert damaged.script == Script(group="", argv=[], site="", loader="", rank=0)
 
 
 def test_a_run_whose_process_is_gone_is_sealed_and_readable(settings: Settings, script: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 from app import host
 from app.host import Host, check_dataset, check_memory, check_workers, estimate_batch_bytes, max_workers
 from app.problems import UnfitError
-from app.wire import Bilingual, DatasetInfo, RunSettings
+from app.wire import DatasetInfo, RunSettings
+from loader_core.diagnose.bilingual import Bilingual
 
 TEXT = Bilingual(es="", en="")
 IMAGES = DatasetInfo(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pydantic import ValidationError
 from app.order import RunOrder
 from app.problems import ConflictError, UnfitError
 from app.run import merged
+from app.runs import RunStore
 from app.settings import Settings
 from app.wire import Dials, RunSettings, RunSummary
 from loader_core.trace.run_file import RUN_FILE
@@ -112,13 +111,19 @@ def test_closing_the_store_ends_its_runs_and_their_workers(settings: Settings) -
         async with opened(settings) as store:
             run_id = (await store.start(ENDLESS.model_copy(update={"num_workers": 2}))).id
             await until(store, run_id, lambda run: run.batches > 0)
-            return run_id, psutil.Process().children(recursive=True)
+            return run_id, processes_of(store, run_id)
 
     run_id, processes = asyncio.run(body())
     assert len(processes) >= 3
     _, alive = psutil.wait_procs(processes, timeout=5)
     assert not alive
     assert json.loads((settings.runs_home / run_id / RUN_FILE).read_text())["state"] == "stopped"
+
+
+def processes_of(store: RunStore, run_id: str) -> list[psutil.Process]:
+    """The run's process and all that it has started."""
+    run = psutil.Process(json.loads((store.directory(run_id) / RUN_FILE).read_text())["pid"])
+    return [run, *run.children(recursive=True)]
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -129,10 +134,9 @@ def test_a_killed_run_says_so_and_leaves_no_worker(settings: Settings) -> None:
         async with opened(settings) as store:
             run_id = (await store.start(ENDLESS.model_copy(update={"num_workers": 2}))).id
             await until(store, run_id, lambda run: run.batches > 0)
-            processes = psutil.Process().children(recursive=True)
-            pid = json.loads((store.directory(run_id) / RUN_FILE).read_text())["pid"]
-            os.kill(pid, signal.SIGKILL)
-            return await end_of(store, run_id), processes
+            run, *workers = processes_of(store, run_id)
+            run.kill()
+            return await end_of(store, run_id), [run, *workers]
 
     ended, processes = asyncio.run(body())
     assert ended.state == "failed"

@@ -1,0 +1,101 @@
+"""Pictures of a report, as SVG that stands in the page: the timeline around a wait, and how long waits last."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from app.summary import Lang
+from loader_core.diagnose.bilingual import duration
+from loader_core.diagnose.excerpt import Excerpt
+from loader_core.diagnose.grounds import Grounds
+from loader_core.diagnose.rows import Rows
+from loader_core.trace.event import KINDS, NO_BATCH, Kind, Nature, Role
+
+WIDTH, LEFT = 960, 130
+ROW, GAP = 20, 6
+MOST_SPANS = 3_000
+MOST_LANES = 20
+BINS = 30
+HEIGHT = 140
+
+_DRAWN = tuple(
+    kind for kind, spec in KINDS.items() if spec.nature in (Nature.WORK, Nature.WAIT) and kind is not Kind.WAIT_TASK
+)
+_ORDER = {Role.CONSUMER: 0, Role.MAIN: 1, Role.PIN: 2, Role.DEVICE: 3, Role.WORKER: 4, Role.ANY: 5}
+
+
+def timeline(grounds: Grounds, lang: Lang) -> str:
+    """The lanes around the longest wait that counts; "" where nothing was waited for."""
+    waits = grounds.steady_waits if len(grounds.steady_waits) else grounds.waits
+    waits = waits[waits["batch"] != NO_BATCH]
+    if not len(waits):
+        return ""
+    longest = waits[np.argmax(waits["end"] - waits["start"])]
+    length = int(longest["end"] - longest["start"])
+    around = max(2 * length, 4 * int(grounds.step_median_ns), 2_000_000)
+    begin = max(grounds.excerpt.start_ns, int(longest["start"]) - around)
+    end = min(grounds.end_ns, int(longest["end"]) + around)
+    rows = grounds.excerpt.rows
+    rows = rows[np.isin(rows["kind"], _DRAWN) & (rows["end"] > begin) & (rows["start"] < end)]
+    rows = rows[np.argsort(rows["start"] - rows["end"], kind="stable")][:MOST_SPANS]  # the longest ones
+    return _lanes(grounds.excerpt, rows, begin, max(end, begin + 1), lang)
+
+
+def _lanes(excerpt: Excerpt, rows: Rows, begin: int, end: int, lang: Lang) -> str:
+    there = set(np.unique(rows["lane"]).tolist())
+    lanes = sorted(
+        (lane for lane in excerpt.lanes if lane.lane in there),
+        key=lambda lane: (lane.rank, _ORDER[lane.role], lane.worker),
+    )[:MOST_LANES]
+    scale = (WIDTH - LEFT) / (end - begin)
+    parts = []
+    for place, lane in enumerate(lanes):
+        top = place * (ROW + GAP)
+        parts.append(f'<text x="0" y="{top + ROW - 6}">{escape(lane.label)}</text>')
+        parts.append(f'<rect class="lane" x="{LEFT}" y="{top}" width="{WIDTH - LEFT}" height="{ROW}"/>')
+        own = rows[rows["lane"] == lane.lane]
+        parts += [_span(row, begin, end, scale, top, lang) for row in own[np.argsort(own["start"], kind="stable")]]
+    bottom = len(lanes) * (ROW + GAP)
+    told = duration(end - begin)
+    parts.append(f'<text x="{LEFT}" y="{bottom + 14}">0</text>')
+    parts.append(f'<text x="{WIDTH}" y="{bottom + 14}" text-anchor="end">{told.es if lang == "es" else told.en}</text>')
+    return f'<svg viewBox="0 0 {WIDTH} {bottom + 20}" role="img">{"".join(parts)}</svg>'
+
+
+def _span(row: np.void, begin: int, end: int, scale: float, top: int, lang: Lang) -> str:
+    kind = Kind(int(row["kind"]))
+    first, last = max(int(row["start"]), begin), min(int(row["end"]), end)
+    x, width = LEFT + (first - begin) * scale, max(0.5, (last - first) * scale)
+    took = duration(int(row["end"] - row["start"]))
+    batch = "" if row["batch"] == NO_BATCH else f" {int(row['batch'])}"
+    title = f"{kind.name}{batch}: {took.es if lang == 'es' else took.en}"
+    paint = KINDS[kind].paint
+    return (
+        f'<rect class="{paint}" x="{x:.2f}" y="{top}" width="{width:.2f}" height="{ROW}"><title>{title}</title></rect>'
+    )
+
+
+def wait_histogram(grounds: Grounds, lang: Lang) -> str:
+    """How long the steady waits last, on a logarithmic scale; "" where there were too few."""
+    waits = grounds.steady_waits
+    lengths = np.maximum((waits["end"] - waits["start"]).astype(np.float64), 1_000.0)
+    if len(lengths) < 8:
+        return ""
+    low, high = float(lengths.min()), max(float(lengths.max()), float(lengths.min()) * 1.01)
+    edges = np.geomspace(low, high, BINS + 1)
+    counts, _ = np.histogram(lengths, edges)
+    most = max(1, int(counts.max()))
+    wide = WIDTH / BINS
+    bars = "".join(
+        f'<rect class="waiting" x="{place * wide:.1f}" y="{HEIGHT - HEIGHT * number / most:.1f}" '
+        f'width="{wide - 2:.1f}" height="{HEIGHT * number / most:.1f}"><title>{number}</title></rect>'
+        for place, number in enumerate(counts.tolist())
+    )
+    ends = [duration(low), duration(high)]
+    first, last = (end.es if lang == "es" else end.en for end in ends)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 20}" role="img">{bars}<text x="0" y="{HEIGHT + 15}">{first}</text>'
+        f'<text x="{WIDTH}" y="{HEIGHT + 15}" text-anchor="end">{last}</text></svg>'
+    )

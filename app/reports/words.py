@@ -1,0 +1,140 @@
+"""Words that all reports use: names of codes, amounts with their units, predictions."""
+
+from __future__ import annotations
+
+from app.scores import Measured
+from loader_core.diagnose.bilingual import Bilingual, duration, number, share, size
+from loader_core.diagnose.setting import Prediction
+from loader_core.diagnose.verdict_types import Code, Confidence, Evidence, Finding
+
+CODE_NAMES: dict[Code, Bilingual] = {
+    Code.LOADER_OK: Bilingual("El cargador va bien", "The loader is fine"),
+    Code.WORKER_CPU_BOUND: Bilingual("Los workers no dan más: CPU", "Workers are bound by CPU"),
+    Code.TOO_FEW_WORKERS: Bilingual("Faltan workers", "Too few workers"),
+    Code.TOO_MANY_WORKERS: Bilingual("Sobran workers", "Too many workers"),
+    Code.STORAGE_BOUND: Bilingual("Manda el almacenamiento", "Bound by storage"),
+    Code.COLLATE_BOUND: Bilingual("Manda collate_fn", "Bound by collate_fn"),
+    Code.TRANSPORT_BOUND: Bilingual("Manda el transporte entre procesos", "Bound by transport between processes"),
+    Code.MAIN_THREAD_BOUND: Bilingual("Manda el hilo principal", "Bound by the main thread"),
+    Code.PIN_BOUND: Bilingual("Manda fijar la memoria", "Bound by pinning"),
+    Code.H2D_BOUND: Bilingual("Manda la copia al dispositivo", "Bound by the copy to the device"),
+    Code.HEAD_OF_LINE: Bilingual("Un lote tapa a los demás", "One batch holds up the others"),
+    Code.SKEWED_SAMPLES: Bilingual("Muestras muy desiguales", "Very uneven samples"),
+    Code.STARTUP_BOUND: Bilingual("Manda el arranque", "Bound by starting"),
+    Code.EPOCH_RESPAWN: Bilingual("Workers nuevos en cada época", "Workers anew in each epoch"),
+    Code.GIL_BOUND: Bilingual("Manda el GIL", "Bound by the GIL"),
+    Code.MEMORY_GROWTH: Bilingual("La memoria crece", "Memory grows"),
+    Code.SHM_OR_FD_RISK: Bilingual("Se acaban los recursos", "Resources run out"),
+    Code.RANK_STRAGGLER: Bilingual("Un proceso va por detrás", "One rank is behind"),
+    Code.UNDETERMINED: Bilingual("No se puede saber", "Cannot be told"),
+}
+
+CONFIDENCE: dict[Confidence, Bilingual] = {
+    "high": Bilingual("alta", "high"),
+    "medium": Bilingual("media", "medium"),
+    "low": Bilingual("baja", "low"),
+}
+
+TEXTS = {
+    "seen": Bilingual(
+        "Visto en {steps} pasos: {wait} de espera ({waited}), {rate} muestras/s.",
+        "Seen in {steps} steps: {wait} waiting ({waited}), {rate} samples/s.",
+    ),
+    "place": Bilingual("Dónde: {place}", "Where: {place}"),
+    "confidence": Bilingual("Confianza: {confidence}", "Confidence: {confidence}"),
+    "refuted": Bilingual("Lo refutaría: {how}", "What would refute it: {how}"),
+    "experiment": Bilingual("Próximo experimento: {how}", "Next experiment: {how}"),
+    "evidence": Bilingual("Pruebas", "Evidence"),
+    "advice": Bilingual("Qué cambiar", "What to change"),
+    "share": Bilingual("explica el {share} de la espera", "explains {share} of the wait"),
+    "predicted": Bilingual(
+        "previsto: {rate} muestras/s ({low} a {high}), ahora {now}",
+        "predicted: {rate} samples/s ({low} to {high}), now {now}",
+    ),
+    "proof": Bilingual(
+        "{changes}: {before} → {after} muestras/s (×{ratio}); se habían predicho {rate} ({low} a {high})",
+        "{changes}: {before} → {after} samples/s (×{ratio}); {rate} had been predicted ({low} to {high})",
+    ),
+    "since": Bilingual("Desde la ejecución {run}", "Since run {run}"),
+    "measure": Bilingual("Para medirlo sin tocar el script:", "To measure it without touching the script:"),
+    "faster": Bilingual(
+        "si {part} fuera {factor} veces más rápido, {rest}", "were {part} {factor} times as fast, {rest}"
+    ),
+    "cached": Bilingual("con las muestras en memoria, {rest}", "with samples in memory, {rest}"),
+    "others": Bilingual("Además", "Besides"),
+    "budget": Bilingual("A dónde va el tiempo del bucle", "Where the loop's time goes"),
+    "timeline": Bilingual("Los segundos alrededor de la espera más larga", "The moments around the longest wait"),
+    "waits": Bilingual("Cuánto duran las esperas", "How long waits last"),
+    "slowest": Bilingual("Muestras más lentas", "Slowest samples"),
+    "stalls": Bilingual("Paradas más largas", "Longest stalls"),
+}
+
+
+def code_name(code: Code) -> Bilingual:
+    """What a code is called."""
+    return CODE_NAMES[code]
+
+
+def amount(evidence: Evidence) -> Bilingual:
+    """The number of an evidence with its unit."""
+    match evidence.unit:
+        case "ns":
+            return duration(evidence.value)
+        case "bytes":
+            return size(evidence.value)
+        case "bytes/s":
+            return size(evidence.value) + Bilingual.same("/s")
+        case "" if evidence.measure in ("share", "cpu_share"):
+            return share(evidence.value)
+        case "":
+            return number(evidence.value)
+        case "cores":
+            return number(evidence.value) + Bilingual(" núcleos", " cores")
+        case "descriptors":
+            return number(evidence.value) + Bilingual(" descriptores", " descriptors")
+        case "batches":
+            return number(evidence.value) + Bilingual(" lotes", " batches")
+        case unit:
+            return number(evidence.value) + Bilingual.same(f" {unit}")
+
+
+def changed_line(finding: Finding) -> Bilingual | None:
+    """The arguments to change, as they are typed; None where there are none."""
+    lines = [change.line for change in finding.changes]
+    if not lines:
+        return None
+    if all(change.argument for change in finding.changes):
+        joined = Bilingual(", ".join(line.es for line in lines), ", ".join(line.en for line in lines))
+        return Bilingual.same("DataLoader(..., ") + joined + Bilingual.same(")")
+    return lines[0]
+
+
+def proven(measured: Measured) -> Bilingual:
+    """What other arguments gave, beside what had been predicted of them."""
+    promise = measured.predicted
+    return TEXTS["proof"].format(
+        changes=Bilingual.same(", ".join(measured.changes)),
+        before=number(measured.before_per_s),
+        after=number(measured.samples_per_s),
+        ratio=number(measured.samples_per_s / measured.before_per_s, 2),
+        rate=number(promise.samples_per_s),
+        low=number(promise.low_per_s),
+        high=number(promise.high_per_s),
+    )
+
+
+def predicted(prediction: Prediction | None, now_per_s: float | None) -> Bilingual | None:
+    """What a change should give; None where it cannot be predicted."""
+    if prediction is None:
+        return None
+    text = TEXTS["predicted"].format(
+        rate=number(prediction.samples_per_s),
+        low=number(prediction.low_per_s),
+        high=number(prediction.high_per_s),
+        now=Bilingual.same("?") if now_per_s is None else number(now_per_s),
+    )
+    if prediction.setting.cached:
+        text = TEXTS["cached"].format(rest=text)
+    for part, factor in prediction.setting.faster:
+        text = TEXTS["faster"].format(part=part, factor=number(factor, 2), rest=text)
+    return text

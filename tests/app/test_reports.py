@@ -1,0 +1,216 @@
+"""Reports of verdicts: on a terminal, as JSON, as a page; comparing and checking, with their exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch.utils.data import DataLoader, Dataset
+
+from app.cli import main
+from app.reports.checking import Limits, failures, share_of
+from app.reports.html import page
+from app.reports.values import SCHEMA
+from app.reports.words import CODE_NAMES
+from app.script_summary import look, show
+from loader_core.diagnose.verdict import judge_run
+from loader_core.diagnose.verdict_types import Code
+from loader_core.observe import observe
+from loader_core.trace import Detail, Recording, stage
+
+
+class Slow(Dataset[torch.Tensor]):
+    def __len__(self) -> int:
+        return 240
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with stage("read <b>"):
+            time.sleep(0.002)
+        return torch.zeros(16)
+
+
+def recorded(directory: Path, workers: int, step_s: float) -> Path:
+    loader = DataLoader(Slow(), batch_size=4, num_workers=workers)
+    arguments = {"num_workers": workers, "batch_size": 4}
+    with Recording.create(directory, run_id=directory.name, name="a <script>", loader=arguments) as run:
+        run.control.detail = Detail.STAGE
+        for _ in observe(loader, run):
+            time.sleep(step_s)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def starved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("runs") / "starved", 0, 0.004)
+
+
+@pytest.fixture(scope="module")
+def fed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("runs") / "fed", 1, 0.03)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    code = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+# --- diagnose ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_terminal_says_what_to_change_in_both_languages(starved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, english = told(capsys, "diagnose", starved, "--lang", "en")
+    assert code == 0
+    assert english.startswith("Too few workers: The training loop makes each batch itself")
+    assert "DataLoader(..., num_workers=" in english
+    assert "predicted: " in english
+    assert "What would refute it: " in english
+    _, spanish = told(capsys, "diagnose", starved, "--lang", "es")
+    assert spanish.startswith("Faltan workers: El propio bucle hace cada lote")
+    assert "Lo refutaría: " in spanish
+
+
+def test_json_has_a_schema_and_all_that_a_finding_carries(starved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = told(capsys, "diagnose", starved, "--json")
+    report: dict[str, Any] = json.loads(text)
+    assert code == 0
+    assert report["schema"] == SCHEMA == 1
+    assert set(report) == {"schema", "run", "verdict"}
+    verdict = report["verdict"]
+    assert set(verdict) == {
+        "start_ns",
+        "end_ns",
+        "steps",
+        "wait_share",
+        "wait_ns",
+        "findings",
+        "samples_per_s",
+        "setting",
+    }
+    top = verdict["findings"][0]
+    assert top["code"] == "too_few_workers"
+    assert set(top) == {
+        "code",
+        "sentence",
+        "share",
+        "confidence",
+        "evidence",
+        "place",
+        "advice",
+        "changes",
+        "setting",
+        "predicted",
+        "refuted_by",
+        "experiment",
+    }
+    assert top["changes"][0]["argument"] == "num_workers"
+    assert told(capsys, "diagnose", starved, "--json") == (0, text)
+
+
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_the_page_opens_offline_and_shows_no_markup_of_others(
+    starved: Path, lang: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "report.html"
+    code, _ = told(capsys, "diagnose", starved, "--html", target, "--lang", lang)
+    assert code == 0
+    text = target.read_text("utf-8")
+    assert f'<html lang="{lang}">' in text
+    assert not re.search(r"https?:|<script|<link|@import|url\(|\bsrc=", text.replace("&lt;script", ""))
+    assert "a &lt;script&gt;" in text
+    assert "read &lt;b&gt;" in text
+    assert text.count("<svg") == 2
+    assert "{" not in re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_a_page_of_a_run_of_nothing(tmp_path: Path) -> None:
+    with Recording.create(tmp_path / "empty", run_id="empty"):
+        pass
+    text = page(tmp_path / "empty", judge_run(tmp_path / "empty"), "en")
+    assert "Cannot be told" in text
+
+
+def test_every_code_has_a_name() -> None:
+    assert set(CODE_NAMES) == set(Code)
+
+
+def test_the_summary_of_a_script_ends_with_the_verdict_and_the_line_to_change(
+    starved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    screen = Console(file=io.StringIO(), width=300)
+    show([look(starved)], starved.parent, screen)
+    assert isinstance(screen.file, io.StringIO)
+    *_, sentence, change = screen.file.getvalue().strip().splitlines()
+    assert sentence.startswith("Too few workers: ")
+    assert change.startswith("→ DataLoader(..., num_workers=")
+
+
+# --- compare ----------------------------------------------------------------------------------------------------------
+
+
+def test_compare_says_what_changed_and_by_how_much(
+    starved: Path, fed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = told(capsys, "compare", starved, fed, "--lang", "en")
+    assert code == 0
+    assert re.search(r"num_workers +0 +1", text)
+    assert "slower, and that is no noise" in text
+    _, text = told(capsys, "compare", starved, starved, "--lang", "en")
+    assert "The settings are the same." in text
+    assert "may be noise" in text
+    code, text = told(capsys, "compare", starved, fed, "--json")
+    plain = json.loads(text)
+    assert (code, plain["schema"], plain["changed"]["num_workers"]) == (0, 1, [0, 1])
+    assert plain["rate"]["judgement"] == "slower"
+    assert plain["rate"]["low"] < plain["rate"]["ratio"] < plain["rate"]["high"] < 1
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "code"),
+    [
+        ("starved", ["--max-wait-share", "10%"], 1),
+        ("starved", ["--max-wait-share", "99%"], 0),
+        ("starved", ["--min-samples-per-s", "100000"], 1),
+        ("starved", ["--forbid", "TOO_FEW_WORKERS"], 1),
+        ("starved", ["--forbid", "gil_bound"], 0),
+        ("fed", ["--max-wait-share", "0.2", "--min-samples-per-s", "20"], 0),
+        ("starved", [], 2),
+        ("starved", ["--max-wait-share", "much"], 2),
+        ("starved", ["--forbid", "NO_SUCH_CODE"], 2),
+    ],
+)
+def test_exit_codes_of_a_check(
+    run: str, arguments: list[str], code: int, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = request.getfixturevalue(run)
+    found, text = told(capsys, "check", directory, "--lang", "en", *arguments)
+    assert found == code, text
+    assert text.strip()
+
+
+def test_a_check_of_what_is_no_run_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "check", tmp_path, "--max-wait-share", "0.1")[0] == 2
+
+
+def test_what_cannot_be_told_is_not_kept(tmp_path: Path) -> None:
+    with Recording.create(tmp_path / "empty", run_id="empty"):
+        pass
+    (failed,) = failures(judge_run(tmp_path / "empty"), Limits(max_wait_share=0.5))
+    assert "not known" in failed.en
+
+
+@pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0.1", 0.1), ("0", 0.0), ("100%", 1.0)])
+def test_shares_as_people_write_them(text: str, share: float) -> None:
+    assert share_of(text) == pytest.approx(share)
