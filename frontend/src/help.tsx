@@ -4,6 +4,7 @@ import { t } from "./i18n";
 import { number } from "./i18n/format";
 import { spans } from "./store/recording";
 import { capabilities } from "./store/session";
+import { view } from "./store/url";
 import { drawCost } from "./timeline/frames";
 
 const KEYS: readonly [keys: readonly string[], text: string][] = [
@@ -21,6 +22,21 @@ const KEYS: readonly [keys: readonly string[], text: string][] = [
   [["?"], "help"],
 ];
 
+const LEARN_KEYS: typeof KEYS = [
+  [["→", "←"], "learn.step"],
+  [["Shift →", "Shift ←"], "learn.run"],
+  [["Home", "End"], "learn.ends"],
+  [["Space"], "learn.play"],
+  [["↑", "↓"], "learn.within"],
+  [["Enter"], "learn.breakpoint"],
+  [["X"], "learn.clear"],
+  [["N", "B"], "learn.turn"],
+  [["C"], "learn.contents"],
+  [["G"], "learn.glossary"],
+  [["P"], "learn.present"],
+  [["?"], "help"],
+];
+
 export function Help({ open, onClose }: { readonly open: boolean; readonly onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -32,7 +48,7 @@ export function Help({ open, onClose }: { readonly open: boolean; readonly onClo
     <dialog class="help" ref={dialog} aria-labelledby="help-title" onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
       <h2 id="help-title">{t("help.title")}</h2>
       <dl>
-        {KEYS.map(([keys, text]) => (
+        {(view.value === "learn" ? LEARN_KEYS : KEYS).map(([keys, text]) => (
           <>
             <dt key={`${text}-keys`}>
               {keys.map((key) => (

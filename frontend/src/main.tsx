@@ -16,6 +16,12 @@ import "./style/parts.css";
 import "./style/layout.css";
 import "./style/timeline.css";
 import "./style/explore.css";
+import "./style/sweep.css";
+import "./style/comparison.css";
+import "./style/diagnose.css";
+import "./style/diagnosis.css";
+import "./style/verdict.css";
+import "./style/evidence.css";
 
 applyPreferences();
 openRunId.value = readPageState(location.search).run;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { changeTexts } from "../src/timeline/change-text";
-import { DEFAULT_SETTINGS, type Change } from "../src/wire";
+import { DEFAULT_SETTINGS, type SettingsChange } from "../src/wire";
 
-const change = (fields: Change["fields"], restarted_loader = false): Change => ({ number: 1, at_ns: 0, fields, restarted_loader });
+const change = (fields: SettingsChange["fields"], restarted_loader = false): SettingsChange => ({ number: 1, at_ns: 0, fields, restarted_loader });
 
 test("a change is named as in the code, with a sign for a new loader", () => {
   expect(changeTexts([change({ num_workers: 4 }, true), change({ augment: false, worker_method: "thread" }, true)])).toEqual([

@@ -18,6 +18,7 @@ test("what is written is read again", () => {
     span_us: 250,
     epoch: 2,
     batch: 17,
+    stall_us: 1_250_400,
     lang: "es",
     theme: "dark",
     hide: "slow,more",
@@ -35,6 +36,12 @@ test("ten thousand workers in the address are not started", () => {
 
 test.each(["", "NaN", "Infinity", "0x", "twelve", "%00"])("'%s' is no number: the default stands", (text) => {
   expect(readPageState(`?batch_size=${text}`).settings.batch_size).toBe(nothing.settings.batch_size);
+});
+
+test("a stall in the address is a time within the longest run, or none", () => {
+  expect(readPageState("?stall_us=-5").stall_us).toBe(-1);
+  expect(readPageState("?stall_us=1e99").stall_us).toBe((400 * 86_400e9) / 1e3);
+  expect(readPageState("?stall_us=soon").stall_us).toBe(-1);
 });
 
 test("a fraction of a whole number is rounded", () => {

@@ -71,6 +71,11 @@ export function joined({ value, unit }: Quantity): string {
   return value === DASH ? value : `${value}\u202f${unit}`;
 }
 
+/** A length of time that is only estimated: whole seconds, or minutes and seconds. */
+export function roughly(seconds: number): string {
+  return seconds < 59.5 ? `${number(Math.round(seconds))}\u202fs` : joined(duration(seconds * 1e9));
+}
+
 /** A moment of run time, as precise as the ticks around it: `stepNs` is their distance. */
 export function moment(ns: number, stepNs: number): string {
   if (stepNs >= 60e9 || ns >= 3600e9) {

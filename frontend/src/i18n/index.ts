@@ -2,6 +2,7 @@
 import en from "../locales/en.json";
 import es from "../locales/es.json";
 import { language } from "../store/preferences";
+import type { Bilingual } from "../wire";
 import { fill } from "./fill";
 
 export type Key = keyof typeof en;
@@ -22,4 +23,9 @@ export function tOr(key: string, fallback: string): string {
 export function tCount(key: string, count: number, shown: string = String(count)): string {
   const form = new Intl.PluralRules(language.value).select(count) === "one" ? "one" : "other";
   return fill(tOr(`${key}_${form}`, key), { count: shown });
+}
+
+/** A text that the server has said in both languages. */
+export function said(text: Bilingual): string {
+  return text[language.value];
 }

@@ -5,8 +5,9 @@ import { t } from "../i18n";
 import { runName } from "../words";
 import { unwatch, watch } from "./live";
 import { dismiss, say } from "./messages";
+import { compareOpenWith, comparedWith, leavePanels } from "./panels";
 import { describe } from "./problems";
-import { opened, openRunId, run, runs } from "./run";
+import { opened, openRunId, replay, run, runs } from "./run";
 import { adopt, settings } from "./settings";
 import { PAGE_DEFAULTS } from "./settings-table";
 
@@ -32,6 +33,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
 export async function start(): Promise<void> {
   const summary = await attempt(() => api.startRun(settings.value));
   if (!summary) return;
+  leavePanels();
   watch(summary.id);
   opened.value = summary;
 }
@@ -47,11 +49,37 @@ export const pause = () => attempt(() => api.pauseRun(openRunId.value));
 export const resume = () => attempt(() => api.resumeRun(openRunId.value));
 
 export function open(id: string): void {
+  leavePanels();
   if (id !== openRunId.value) watch(id);
 }
 
 export function playAgain(id: string, fromNs: number, speed: number): void {
+  leavePanels();
   watch(id, { fromNs, speed });
+}
+
+/** Lays a run beside the open one, or beside the one before it in the list if it is open itself. */
+export function compare(id: string): void {
+  const open = runs.value.find((each) => each.id === openRunId.value);
+  const before = open && !open.live && open.id !== id ? open.id : partnerOf(id);
+  if (before === null) {
+    say(t("compare.needs_two"));
+    return;
+  }
+  compareRuns(before, id);
+}
+
+export function compareRuns(before: string, after: string): void {
+  if (before !== openRunId.value || replay.value !== null) watch(before);
+  compareOpenWith(after);
+}
+
+/** The newest other run that has ended, one over the same samples first. */
+function partnerOf(id: string): string | null {
+  const mine = runs.value.find((each) => each.id === id);
+  const others = runs.value.filter((each) => each.id !== id && !each.live && !leaving.value.has(each.id));
+  const alike = others.find(({ settings: its }) => its && mine?.settings && its.dataset === mine.settings.dataset);
+  return (alike ?? others[0])?.id ?? null;
 }
 
 /** Puts the settings of the open run into the form. */
@@ -63,7 +91,11 @@ export function useSettings(): void {
 export function remove(id: string): void {
   const name = nameOf(id);
   leaving.value = new Set([...leaving.value, id]);
-  if (id === openRunId.value) unwatch();
+  if (id === comparedWith.value) leavePanels();
+  if (id === openRunId.value) {
+    comparedWith.value = "";
+    unwatch();
+  }
   const forgive = () => {
     clearTimeout(timer);
     dismiss(toast);

@@ -8,7 +8,7 @@ import { decodeFrame } from "../socket/frames";
 import { SpanStore } from "../timeline/span-store";
 import { gaps, kinds, revision, shown, spans } from "./recording";
 import { isLive, openRunId } from "./run";
-import { hover, selectSlot, selectedBatch, selectBatch } from "./selection";
+import { hover, refind } from "./selection";
 import { endNs, following, spanNs, startNs } from "./window";
 
 const ASK_AFTER_MS = 200;
@@ -64,21 +64,18 @@ async function load(run: string, fromNs: number, toNs: number): Promise<void> {
   }
 }
 
-/** Slots mean nothing in another store: what was selected is found again by its batch. */
 function use(store: SpanStore): void {
   if (shown.peek() === store) return;
   shown.value = store;
   if (store === spans) leftOut.value = 0;
   hover.value = null;
-  const batch = selectedBatch.peek();
-  if (batch) selectBatch(batch);
-  else selectSlot(-1);
+  refind();
 }
 
 type Columns = Parameters<SpanStore["push"]>[0];
 
 /** A window comes sorted by start; the store's indexes want the order of the ends. */
-function inOrderOfEnd(columns: Columns): Columns {
+export function inOrderOfEnd(columns: Columns): Columns {
   const order = Uint32Array.from(columns.kind, (_, row) => row).sort(
     (a, b) => columns.start[a]! + columns.duration[a]! - (columns.start[b]! + columns.duration[b]!),
   );

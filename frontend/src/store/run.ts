@@ -1,7 +1,7 @@
 /** The open run: what it is, and its newest numbers. */
 import { batch, computed, signal } from "@preact/signals";
 import { sheetUrl } from "../api";
-import type { Change, Lane, Metrics, Opened, Preview, RunState, RunSummary, Status } from "../wire";
+import type { Lane, Metrics, Opened, Preview, RunState, RunSummary, SettingsChange, Status } from "../wire";
 import { clearRecording, learnStages, newestNs } from "./recording";
 import { frozen } from "./window";
 
@@ -15,7 +15,7 @@ export const runsKnown = signal(false);
 export const openRunId = signal("");
 export const opened = signal<RunSummary | null>(null);
 export const lanes = signal<readonly Lane[]>([]);
-export const changes = signal<readonly Change[]>([]);
+export const changes = signal<readonly SettingsChange[]>([]);
 export const classes = signal<readonly string[]>([]);
 export const status = signal<Status | null>(null);
 export const trend = signal<readonly Metrics[]>([]);

@@ -8,6 +8,7 @@ import { readPageState } from "./page-state";
 import { isLive as runIsLive, openRunId, run } from "./run";
 import { consequences } from "./consequences";
 import { datasets, mayOperate } from "./session";
+import { sweepOf } from "../sweep/grid";
 import { PAGE_DEFAULTS, differences, getSetting, isLive, withSetting, type SettingName } from "./settings-table";
 import { say } from "./messages";
 
@@ -18,8 +19,8 @@ export const touched = signal<{ readonly name: SettingName; readonly count: numb
 /** The setting whose control or line is pointed at. */
 export const pointed = signal<SettingName | null>(null);
 
-/** A change goes to the run that is open, if it is one that we may change. */
-export const changesRun = computed(() => mayOperate.value && runIsLive.value && run.value?.settings != null);
+/** A change goes to the run that is open, if it is one that we may change. A cell of a sweep stays what it is. */
+export const changesRun = computed(() => mayOperate.value && runIsLive.value && run.value?.settings != null && sweepOf(run.value.name) === null);
 
 const SEND_AFTER_MS = 250;
 let waiting = new Map<string, unknown>();

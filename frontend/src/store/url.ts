@@ -3,9 +3,11 @@ import { effect } from "@preact/signals";
 import { writePageState, type PageState, type View } from "./page-state";
 import { signal } from "@preact/signals";
 import { readPageState } from "./page-state";
+import { lessonState } from "./lesson-address";
 import { language, theme } from "./preferences";
+import { alignment, comparedWith, compareSpanNs, compareStartNs, sweepId } from "./panels";
 import { openRunId } from "./run";
-import { selectedBatch } from "./selection";
+import { selectedBatch, selectedStall } from "./selection";
 import { settings } from "./settings";
 import { following, spanNs, startNs } from "./window";
 
@@ -23,10 +25,24 @@ export function pageState(): PageState {
     span_us: isFollowing ? 0 : Math.round(spanNs.value / 1e3),
     epoch: selectedBatch.value?.epoch ?? 0,
     batch: selectedBatch.value?.batch ?? -1,
+    stall_us: selectedStall.value,
+    sweep: sweepId.value,
+    ...compared(),
     lang: language.value,
     theme: theme.value,
     hide: hidden.value.join(","),
+    ...lessonState(),
     settings: settings.value,
+  };
+}
+
+function compared(): Pick<PageState, "with" | "cmp_from_us" | "cmp_span_us" | "align"> {
+  const isOn = comparedWith.value !== "";
+  return {
+    with: comparedWith.value,
+    cmp_from_us: isOn ? Math.round(compareStartNs.value / 1e3) : 0,
+    cmp_span_us: isOn ? Math.round(compareSpanNs.value / 1e3) : 0,
+    align: isOn ? alignment.value : "start",
   };
 }
 

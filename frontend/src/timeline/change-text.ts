@@ -1,5 +1,5 @@
 /** Changes of settings in the words of the code: `num_workers=4`. */
-import { DEFAULT_SETTINGS, type Change } from "../wire";
+import { DEFAULT_SETTINGS, type SettingsChange } from "../wire";
 
 const MAX_FIELDS = 2;
 /** Stands before a change for which the loader was started anew. */
@@ -8,7 +8,7 @@ const RESTARTED = "↻ ";
 type Dials = Readonly<Record<string, unknown>>;
 
 /** One text per change. Dials come all together: only those that differ from before are named. */
-export function changeTexts(changes: readonly Change[]): string[] {
+export function changeTexts(changes: readonly SettingsChange[]): string[] {
   let dials: Dials = { ...DEFAULT_SETTINGS.dials };
   return changes.map((change) => {
     const turned = change.fields.dials as Dials | undefined;
@@ -24,9 +24,10 @@ export function changeTexts(changes: readonly Change[]): string[] {
   });
 }
 
-function python(value: unknown): string {
+/** A plain value as Python writes it. */
+export function python(value: unknown): string {
   if (value === true) return "True";
   if (value === false) return "False";
   if (value === null) return "None";
-  return typeof value === "string" ? `"${value}"` : String(value);
+  return typeof value === "string" ? `"${value}"` : Array.isArray(value) ? `[${value.map(python).join(", ")}]` : String(value);
 }

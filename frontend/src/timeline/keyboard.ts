@@ -114,10 +114,14 @@ function changeLane(by: 1 | -1): void {
   if (next >= 0) selectSlot(next);
 }
 
+/** Whether it is in a dialog that was just closed: what had the focus in it has it for another frame. */
+export const isLeaving = (target: HTMLElement): boolean => target.closest("dialog:not([open])") !== null;
+
 /** Whether a key press belongs to a control that has the focus. */
 export function isTyping(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey) return true;
   const target = event.target as HTMLElement;
+  if (isLeaving(target)) return false;
   if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
   if (target instanceof HTMLInputElement) return target.type !== "range" && (target.type !== "checkbox" || event.key === " ");
   return (target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement || target.tagName === "SUMMARY") && event.key === " ";

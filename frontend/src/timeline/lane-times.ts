@@ -1,5 +1,4 @@
 /** How each lane spent a stretch of time: the timeline as numbers, for the table that stands beside the picture. */
-import type { Layout } from "./layout";
 import { Level, type KindTable } from "./paints";
 import type { SpanStore } from "./span-store";
 import type { Lane } from "../wire";
@@ -11,8 +10,8 @@ export interface LaneTime {
   readonly waitNs: number;
 }
 
-export function laneTimes(store: SpanStore, kinds: KindTable, layout: Layout, fromNs: number, toNs: number): LaneTime[] {
-  return layout.rows.map(({ lane }) => {
+export function laneTimes(store: SpanStore, kinds: KindTable, lanes: readonly Lane[], fromNs: number, toNs: number): LaneTime[] {
+  return lanes.map((lane) => {
     const { slots, from, to } = store.range(lane.lane, Level.SPAN, fromNs, toNs);
     let [spans, workNs, waitNs] = [0, 0, 0];
     for (let at = from; at < to; at += 1) {

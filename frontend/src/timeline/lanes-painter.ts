@@ -1,4 +1,6 @@
 /** Copies a draw list to the screen: the only file that knows how a span looks. */
+import type { Arrow } from "./arrow";
+import { paintArrow } from "./arrow-painter";
 import { MIN_LABEL_PX, Rects, type DrawList, type Label } from "./draw-list";
 import type { LaneRow, Layout } from "./layout";
 import { TEXTURE, type Palette } from "./palette";
@@ -26,21 +28,26 @@ export interface LanesPicture {
   readonly label: (slot: number, widthPx: number) => string;
   /** Slots of the selected batch, in order; empty: none is selected. */
   readonly journey: readonly number[];
+  /** From a wait to what it waited for; it takes the place of the line along the journey. */
+  readonly arrow: Arrow | null;
+  /** What alone stays in full colour: paints by number; null: all of them. */
+  readonly lit: ReadonlySet<number> | null;
   /** The slot under the keyboard's cursor; -1: none. */
   readonly cursor: number;
 }
 
 export function paintLanes(surface: Surface, picture: LanesPicture): void {
   const { context } = surface;
-  const dimmed = picture.journey.length > 0;
+  const dimmed = picture.journey.length > 0 || picture.arrow !== null;
   paintRows(surface, picture);
   context.globalAlpha = dimmed ? DIMMED_ALPHA : 1;
   paintSpans(surface, picture);
   context.globalAlpha = 1;
-  if (!dimmed) paintLabels(surface, picture, picture.list.labels);
+  if (!dimmed && !picture.lit) paintLabels(surface, picture, picture.list.labels);
   if (dimmed) paintJourney(surface, picture);
   paintAlarms(surface, picture);
-  if (picture.cursor >= 0) paintCursor(surface, picture);
+  if (picture.arrow) paintArrow(surface, picture.palette, picture.arrow);
+  else if (picture.cursor >= 0) paintCursor(surface, picture);
 }
 
 function paintRows({ context, width }: Surface, { layout, palette }: LanesPicture): void {
@@ -50,25 +57,34 @@ function paintRows({ context, width }: Surface, { layout, palette }: LanesPictur
 
 function paintSpans(surface: Surface, picture: LanesPicture): void {
   const { context } = surface;
-  const { list, palette } = picture;
-  const alpha = context.globalAlpha;
+  const { list, palette, lit } = picture;
+  const whole = context.globalAlpha;
+  const alphaOf = (paint: number) => (lit && !lit.has(paint) ? DIMMED_ALPHA : whole);
+  context.globalAlpha = lit ? DIMMED_ALPHA : whole;
   paintRaster(surface, picture.list, palette);
-  context.globalAlpha = alpha * TINT_ALPHA;
-  list.tint.forEach((rects, paint) => fill(context, rects, palette.paint[paint]!));
-  context.globalAlpha = alpha;
-  list.solid.forEach((rects, paint) => paintGroup(context, rects, paint, palette));
+  list.tint.forEach((rects, paint) => {
+    context.globalAlpha = alphaOf(paint) * TINT_ALPHA;
+    fill(context, rects, palette.paint[paint]!);
+  });
+  list.solid.forEach((rects, paint) => {
+    context.globalAlpha = alphaOf(paint);
+    paintGroup(context, rects, paint, palette);
+  });
+  context.globalAlpha = whole;
 }
 
 function paintGroup(context: CanvasRenderingContext2D, rects: Rects, paint: number, palette: Palette): void {
   if (rects.count === 0) return;
   const colour = palette.paint[paint]!;
-  switch (TEXTURE[PAINTS[paint]!]) {
+  const look = TEXTURE[PAINTS[paint]!];
+  switch (look) {
     case "solid":
       return fill(context, rects, colour);
     case "hatch":
-      return fill(context, rects, texture(context, "hatch", colour, palette.surface));
     case "dots":
-      return fill(context, rects, texture(context, "dots", colour, palette.surface));
+    case "lines":
+    case "grid":
+      return fill(context, rects, texture(context, look, colour, palette.surface));
     case "outline":
       return outline(context, rects, colour);
   }
@@ -114,12 +130,12 @@ function knockOut(context: CanvasRenderingContext2D, ground: string, text: strin
   context.fillStyle = colour;
 }
 
-/** The selected batch in full colour, its spans joined by a line from lane to lane. */
+/** The selected batch in full colour, its spans joined by a line from lane to lane, or by the arrow. */
 function paintJourney(surface: Surface, picture: LanesPicture): void {
   const { context, width } = surface;
   const { store, layout, scale, palette, journey } = picture;
   const rows = new Map(layout.rows.map((row) => [row.lane.lane, row]));
-  paintJourneyLine(context, picture, rows);
+  if (!picture.arrow) paintJourneyLine(context, picture, rows);
   const labels: Label[] = [];
   for (const slot of journey) {
     const row = rows.get(store.lane[slot]!);

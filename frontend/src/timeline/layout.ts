@@ -18,27 +18,19 @@ export interface Layout {
   readonly height: number;
 }
 
-/** A batch travels down the page: drawn by main, made by a worker, moved to the device, consumed. */
-const ORDER: Readonly<Record<Lane["role"], number>> = { main: 0, worker: 1, pin: 2, device: 3, consumer: 4 };
-
 const MIN_UNIT_PX = 11;
 const MAX_UNIT_PX = 40;
 const PLAIN_WEIGHT = 1.3;
 const PARTS_WEIGHT = 1.65;
 
-export function inOrder(lanes: readonly Lane[]): Lane[] {
-  return [...lanes].sort((a, b) => a.rank - b.rank || ORDER[a.role] - ORDER[b.role] || a.worker - b.worker || a.lane - b.lane);
-}
-
-/** Lays the lanes into `availablePx`: taller lanes when there is room, and an overflow (to scroll) when there is not. */
+/** Lays the lanes, in this order, into `availablePx`: taller lanes when there is room, and an overflow (to scroll) when there is not. */
 export function layOut(lanes: readonly Lane[], hasParts: (lane: number) => boolean, availablePx: number): Layout {
-  const ordered = inOrder(lanes);
-  const weights = ordered.map((lane) => (hasParts(lane.lane) ? PARTS_WEIGHT : PLAIN_WEIGHT));
+  const weights = lanes.map((lane) => (hasParts(lane.lane) ? PARTS_WEIGHT : PLAIN_WEIGHT));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const unit = Math.min(MAX_UNIT_PX, Math.max(MIN_UNIT_PX, Math.floor(availablePx / Math.max(1, total))));
   const rows: LaneRow[] = [];
   let y = 0;
-  ordered.forEach((lane, index) => {
+  lanes.forEach((lane, index) => {
     const height = Math.round(unit * weights[index]!);
     const padding = Math.max(2, Math.round(unit * 0.16));
     const inner = height - 2 * padding;

@@ -11,6 +11,9 @@ export const PAINTS = [
   "collate",
   "transfer",
   "step",
+  "forward",
+  "backward",
+  "optimizer",
   "observer",
   "mark",
   "error",
@@ -79,15 +82,37 @@ export class KindTable {
     return this.stageName.get(value);
   }
 
+  /** How kinds of these names are painted. */
+  paintsOf(names: readonly string[]): ReadonlySet<number> {
+    const wanted = [...this.byNumber.values()].filter(({ name }) => names.includes(name));
+    return new Set(wanted.map(({ kind }) => this.paint[kind]!));
+  }
+
+  /** Whether a stage with this paint was recorded. */
+  hasStage(paint: Paint): boolean {
+    const wanted = numberOf.get(paint)!;
+    for (const painted of this.stagePaint.values()) if (painted === wanted) return true;
+    return false;
+  }
+
   paintOf(kind: number, value: number): number {
     return kind === this.stageKind ? (this.stagePaint.get(value) ?? TRANSFORM) : this.paint[kind]!;
   }
 }
 
-/** Stages are named by whoever wrote the dataset: two names are known, all else is a transformation of the sample. */
+/**
+ * Stages are named by whoever wrote the dataset or the training loop: a few names are known, all else is a
+ * transformation of the sample.
+ */
 function paintOfStage(name: string): number {
+  return numberOf.get(stagePaint(name))!;
+}
+
+export function stagePaint(name: string): Paint {
   const known = name.toLowerCase();
-  if (/read|open|load|fetch|download|storage|io\b/.test(known)) return numberOf.get("read")!;
-  if (/decode|parse|tokeni[sz]e|unpack|decompress/.test(known)) return numberOf.get("decode")!;
-  return TRANSFORM;
+  if (/^(transfer|h2d|to_device|copy)/.test(known)) return "transfer";
+  for (const part of ["forward", "backward", "optimizer"] as const) if (known.startsWith(part)) return part;
+  if (/read|open|load|fetch|download|storage|io\b/.test(known)) return "read";
+  if (/decode|parse|tokeni[sz]e|unpack|decompress/.test(known)) return "decode";
+  return "transform";
 }

@@ -17,7 +17,7 @@ export interface Palette {
 }
 
 /** How a paint looks besides its colour: colour is never alone. */
-export const TEXTURE: Readonly<Record<Paint, "solid" | "hatch" | "dots" | "outline">> = {
+export const TEXTURE: Readonly<Record<Paint, "solid" | "hatch" | "dots" | "lines" | "grid" | "outline">> = {
   waiting: "outline",
   blocked: "hatch",
   main: "solid",
@@ -27,6 +27,9 @@ export const TEXTURE: Readonly<Record<Paint, "solid" | "hatch" | "dots" | "outli
   collate: "solid",
   transfer: "dots",
   step: "solid",
+  forward: "solid",
+  backward: "lines",
+  optimizer: "grid",
   observer: "dots",
   mark: "outline",
   error: "solid",

@@ -1,14 +1,15 @@
 /** The timeline's picture: reads the stores and draws all canvases on one time axis, in one go. */
-import { effect, signal } from "@preact/signals";
+import { effect, signal, type ReadonlySignal } from "@preact/signals";
 import { t, tOr } from "../i18n";
 import { number } from "../i18n/format";
 import { contrastRevision, isDark, language } from "../store/preferences";
 import { gaps, inFlight, newestNs, ready, revision, rollup, shown, spans, kinds } from "../store/recording";
-import { changes, lanes } from "../store/run";
-import { selectedBatch, selectedSlot } from "../store/selection";
+import { changes } from "../store/run";
+import { blame, litKinds, selectedBatch, selectedSlot } from "../store/selection";
 import { loading } from "../store/past";
 import { spanNs, startNs } from "../store/window";
-import { NO_BATCH } from "../wire";
+import { NO_BATCH, type Lane } from "../wire";
+import { arrowOf } from "./arrow";
 import { changeTexts } from "./change-text";
 import { DrawList, build } from "./draw-list";
 import { forget, invalidate } from "./frames";
@@ -46,7 +47,10 @@ export class Scene {
   private readonly stop: () => void;
   private palette: Palette;
 
-  constructor(private readonly canvases: Canvases) {
+  constructor(
+    private readonly canvases: Canvases,
+    private readonly lanes: ReadonlySignal<readonly Lane[]>,
+  ) {
     this.palette = readPalette(document.documentElement);
     const repaint = effect(() => {
       void [isDark.value, contrastRevision.value];
@@ -57,8 +61,8 @@ export class Scene {
       });
     });
     const redraw = effect(() => {
-      void [shown.value, revision.value, newestNs.value, startNs.value, spanNs.value, lanes.value, changes.value, language.value];
-      void [selectedBatch.value, selectedSlot.value, loading.value, availablePx.value, axisPx.value];
+      void [shown.value, revision.value, newestNs.value, startNs.value, spanNs.value, this.lanes.value, changes.value, language.value];
+      void [selectedBatch.value, selectedSlot.value, blame.value, litKinds.value, loading.value, availablePx.value, axisPx.value];
       invalidate(this.draw);
     });
     this.stop = () => {
@@ -79,7 +83,7 @@ export class Scene {
   }
 
   private readonly draw = (): void => {
-    const next = layOut(lanes.value, (lane) => shown.value.hasLevel(lane, Level.PART) || shown.value.hasLevel(lane, Level.STAGE), availablePx.value);
+    const next = layOut(this.lanes.value, (lane) => shown.value.hasLevel(lane, Level.PART) || shown.value.hasLevel(lane, Level.STAGE), availablePx.value);
     if (next.height !== layout.value.height || next.rows.length !== layout.value.rows.length) {
       // The canvas takes its new height from the layout; it is right before it is drawn on.
       layout.value = next;
@@ -121,6 +125,8 @@ export class Scene {
       palette: this.palette,
       label: labelOf,
       journey: journey(),
+      arrow: blame.value && arrowOf(blame.value, next, axis),
+      lit: litKinds.value ? kinds.paintsOf(litKinds.value) : null,
       cursor: selectedSlot.value,
     });
     if (shown.value === spans) this.drawMissing(surface, axis);
@@ -155,9 +161,11 @@ export class Scene {
   }
 }
 
+/** The spans in full colour: those of the selected batch, and of the batch that is to blame for its delay. */
 function journey(): readonly number[] {
-  const id = selectedBatch.value;
-  return id ? shown.value.ofBatch(id.epoch, id.batch) : [];
+  const ids = [selectedBatch.value, blame.value?.batch ?? null].filter((id) => id !== null);
+  const isOne = ids.length < 2 || (ids[0]!.batch === ids[1]!.batch && ids[0]!.epoch === ids[1]!.epoch);
+  return (isOne ? ids.slice(0, 1) : ids).flatMap((id) => shown.value.ofBatch(id.epoch, id.batch));
 }
 
 /** The words on a span: its batch, and its kind's name if there is room. */

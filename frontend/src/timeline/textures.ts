@@ -1,8 +1,8 @@
-/** Fills that show a paint without its colour: hatching and dots, made once per colour and screen. */
+/** Fills that show a paint without its colour: hatching, lines and dots, made once per colour and screen. */
 const TILE = 6;
 const made = new WeakMap<CanvasRenderingContext2D, Map<string, CanvasPattern>>();
 
-type Texture = "hatch" | "dots" | "missing";
+type Texture = "hatch" | "dots" | "lines" | "grid" | "missing";
 
 export function texture(context: CanvasRenderingContext2D, kind: Texture, colour: string, ground: string): CanvasPattern | string {
   let patterns = made.get(context);
@@ -32,6 +32,17 @@ const DRAW: Readonly<Record<Texture, (brush: CanvasRenderingContext2D, colour: s
     brush.fillRect(0, 0, TILE, TILE);
     brush.clearRect(1, 1, 1.5, 1.5);
     brush.clearRect(4, 4, 1.5, 1.5);
+  },
+  lines: (brush, colour) => {
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, TILE, TILE / 2 - 1);
+    brush.fillRect(0, TILE / 2, TILE, TILE / 2 - 1);
+  },
+  grid: (brush, colour) => {
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, TILE, TILE);
+    brush.clearRect(0, 0, 1, TILE);
+    brush.clearRect(0, 0, TILE, 1);
   },
 };
 

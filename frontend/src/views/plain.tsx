@@ -1,4 +1,4 @@
-/** Views that are a sentence: what is not built yet, and what to do without a token. */
+/** Views that are a sentence: what to do without a token. */
 import type { ComponentChildren } from "preact";
 import { t, type Key } from "../i18n";
 import { enter, type Entry } from "../store/session";
@@ -11,18 +11,6 @@ function Plain({ title, children }: { readonly title: string; readonly children:
     </main>
   );
 }
-
-export const Learn = () => (
-  <Plain title={t("learn.title")}>
-    <p>{t("learn.about")}</p>
-  </Plain>
-);
-
-export const Diagnose = () => (
-  <Plain title={t("diagnose.title")}>
-    <p>{t("diagnose.about")}</p>
-  </Plain>
-);
 
 /** Why the page is not in yet, and what to do. */
 export function Door({ entry }: { readonly entry: Exclude<Entry, "in" | "asking"> }) {

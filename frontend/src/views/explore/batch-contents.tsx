@@ -1,15 +1,16 @@
 /** What was in a batch: thumbnails, texts, and each tensor with its shape, type and range. */
 import { useEffect, useRef } from "preact/hooks";
-import { sheetUrl } from "../../api";
 import { t, tOr } from "../../i18n";
 import { number, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
+import { Thumbnail } from "../../parts/thumbnail";
 import { useVisible } from "../../parts/visible";
 import { wantPreview } from "../../store/live";
-import { classes, isLive, openRunId, pinnedPreview, previews } from "../../store/run";
+import { classes, isLive, openRunId, pinnedPreview, previews, run } from "../../store/run";
 import { mayOperate } from "../../store/session";
 import { selectBatch, selectedBatch } from "../../store/selection";
 import { frozen } from "../../store/window";
+import { sweepOf } from "../../sweep/grid";
 import type { Preview, TensorInfo } from "../../wire";
 
 /** The server makes previews for a few seconds after each wish. */
@@ -17,9 +18,10 @@ const WISH_EVERY_MS = 2_000;
 
 export function BatchContents() {
   const root = useRef<HTMLElement>(null);
-  // A preview costs the run time: none is asked for that is not looked at, and none by who may only look.
+  // A preview costs the run time: none is asked for that is not looked at, none by who may only look, none of a cell
+  // of a sweep, whose time is measured.
   const seen = useVisible(root).value;
-  const live = isLive.value && !frozen.value && seen && mayOperate.value;
+  const live = isLive.value && !frozen.value && seen && mayOperate.value && sweepOf(run.value?.name ?? "") === null;
   useEffect(() => {
     if (!live) return;
     const wish = () => document.hidden || wantPreview();
@@ -81,22 +83,11 @@ function Contents({ preview }: { readonly preview: Preview }) {
 }
 
 function Thumbnails({ preview }: { readonly preview: Preview }) {
-  const { columns, tiles } = preview;
-  const rows = Math.ceil(tiles / columns);
-  const sheet = `url("${sheetUrl(openRunId.value, preview.number)}")`;
-  const place = (index: number, count: number) => (count > 1 ? (index / (count - 1)) * 100 : 0);
   return (
     <div class="thumbs">
-      {Array.from({ length: tiles }, (_, tile) => (
+      {Array.from({ length: preview.tiles }, (_, tile) => (
         <figure key={tile} class="thumb">
-          <div
-            class="picture"
-            style={{
-              backgroundImage: sheet,
-              backgroundSize: `${columns * 100}% ${rows * 100}%`,
-              backgroundPosition: `${place(tile % columns, columns)}% ${place(Math.floor(tile / columns), rows)}%`,
-            }}
-          />
+          <Thumbnail run={openRunId.value} preview={preview} tile={tile} />
           <figcaption>
             <span title={preview.labels[tile] ?? ""}>{preview.labels[tile] ?? ""}</span>
             <span class="quiet">{preview.indices[tile] === undefined ? "" : `#${preview.indices[tile]}`}</span>

@@ -5,14 +5,21 @@ import { CodePanel } from "../../controls/code-panel";
 import { ControlPanel } from "../../controls/panel";
 import { RunBar } from "../../controls/run-bar";
 import { t, tCount } from "../../i18n";
+import { Details } from "../../instrument/details";
+import { Timeline } from "../../instrument/timeline";
+import { Icon } from "../../parts/icon";
 import { leaving } from "../../store/actions";
-import { openRunId, runs } from "../../store/run";
+import { lanesAlongTheWay } from "../../store/lane-orders";
+import { comparedWith, showSweep, sweepId } from "../../store/panels";
+import { openRunId, run, runs } from "../../store/run";
+import { sweepOf } from "../../sweep/grid";
 import { BatchContents } from "./batch-contents";
-import { Details } from "./details";
+import { Comparison } from "./comparison";
 import { Empty } from "./empty";
 import { Numbers } from "./numbers";
 import { RunsList } from "./runs-list";
-import { Timeline } from "./timeline";
+import { SweepView } from "./sweep-view";
+import { VerdictStrip } from "./verdict-strip";
 
 export function Explore() {
   return (
@@ -20,21 +27,43 @@ export function Explore() {
       <RunBar />
       <Side />
       <div class="main">
-        {openRunId.value === "" ? (
-          <Empty />
-        ) : (
-          <>
-            <Numbers />
-            <Timeline />
-            <div class="below">
-              <BatchContents />
-              <Details />
-            </div>
-            <Charts />
-          </>
-        )}
+        <Shown />
       </div>
     </main>
+  );
+}
+
+function Shown() {
+  if (sweepId.value !== "") return <SweepView />;
+  if (openRunId.value === "") return <Empty />;
+  if (comparedWith.value !== "") return <Comparison />;
+  return (
+    <>
+      <PartOfSweep />
+      <Numbers />
+      <VerdictStrip />
+      <Timeline ordered={lanesAlongTheWay} />
+      <div class="below">
+        <BatchContents />
+        <Details />
+      </div>
+      <Charts />
+    </>
+  );
+}
+
+/** The way back from a cell's run to its sweep. */
+function PartOfSweep() {
+  const part = sweepOf(run.value?.name ?? "");
+  if (!part) return null;
+  return (
+    <div class="pane of-sweep">
+      <span>{t("sweep.part", part)}</span>
+      <button type="button" class="button compact" onClick={() => showSweep(part.id)}>
+        <Icon name="left" />
+        {t("sweep.back")}
+      </button>
+    </div>
   );
 }
 

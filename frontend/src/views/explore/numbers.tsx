@@ -1,8 +1,8 @@
 /** The numbers that matter, large, in tabular figures and in boxes of fixed width: they never jump. */
-import type { ComponentChildren } from "preact";
 import { t } from "../../i18n";
-import { DASH, bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
+import { bytes, duration, joined, number, share, significant, type Quantity } from "../../i18n/format";
 import { Sparkline } from "../../parts/sparkline";
+import { Tile } from "../../parts/tile";
 import { isLive, status, trend } from "../../store/run";
 import { inFlight, loss, revision, rollup } from "../../store/recording";
 import type { Metrics } from "../../wire";
@@ -55,26 +55,6 @@ function MemoryTile() {
     <Tile name={t("numbers.memory")} value={bytes(memory.length > 0 ? sum : null)} title={details}>
       <p class="note">{memory.length === 0 ? "" : t(exact ? "numbers.memory_pss" : "numbers.memory_rss", { count: memory.length })}</p>
     </Tile>
-  );
-}
-
-interface TileProps {
-  readonly name: string;
-  readonly value: Quantity;
-  readonly title?: string;
-  readonly children: ComponentChildren;
-}
-
-function Tile({ name, value, title, children }: TileProps) {
-  return (
-    <div class="number" title={title ?? name}>
-      <dt>{name}</dt>
-      <dd>
-        <span class="value">{value.value}</span>
-        {value.value !== DASH && <span class="unit">{value.unit}</span>}
-      </dd>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

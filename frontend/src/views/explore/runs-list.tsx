@@ -1,13 +1,17 @@
-/** Earlier runs: open, play again, delete (with time to undo). */
+/** Earlier runs: open, play again, compare, delete (with time to undo). Those of a sweep stand together. */
 import { useSignal } from "@preact/signals";
-import { t, tCount, tOr } from "../../i18n";
+import { t, tCount } from "../../i18n";
 import { bytes, date, duration, joined, number } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
-import { leaving, open, playAgain, remove } from "../../store/actions";
+import { StateChip } from "../../parts/state-chip";
+import { compare, leaving, open, playAgain, remove } from "../../store/actions";
+import { showSweep, sweepId } from "../../store/panels";
 import { openRunId, runs, runsKnown } from "../../store/run";
 import { mayOperate } from "../../store/session";
+import { removeSweep } from "../../store/sweep";
+import { grouped } from "../../sweep/groups";
 import { runName } from "../../words";
-import type { RunState, RunSummary } from "../../wire";
+import type { RunSummary } from "../../wire";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5] as const;
 
@@ -29,11 +33,44 @@ export function RunsList() {
         </select>
       </label>
       <ul class="runs">
-        {shown.map((summary) => (
-          <OneRun key={summary.id} summary={summary} speed={speed.value} />
-        ))}
+        {grouped(shown).map((group) =>
+          group.sweep === "" ? (
+            <OneRun key={group.runs[0]!.id} summary={group.runs[0]!} speed={speed.value} />
+          ) : (
+            <OneSweep key={group.sweep} id={group.sweep} runs={group.runs} speed={speed.value} />
+          ),
+        )}
       </ul>
     </>
+  );
+}
+
+function OneSweep({ id, runs: its, speed }: { readonly id: string; readonly runs: readonly RunSummary[]; readonly speed: number }) {
+  const live = its.some((each) => each.live);
+  return (
+    <li class={`sweep-group${id === sweepId.value ? " open" : ""}`}>
+      <p class="sweep-name">{t(its.length === 1 ? "sweep.runs_one" : "sweep.runs_other", { id, count: its.length })}</p>
+      <div class="run-actions">
+        <button type="button" class="button bare compact" onClick={() => showSweep(id)}>
+          <Icon name="grid" />
+          {t("sweep.show")}
+        </button>
+        {mayOperate.value && !live && (
+          <button type="button" class="button bare compact" aria-label={t("sweep.delete_named", { id })} onClick={() => removeSweep(id)}>
+            <Icon name="trash" />
+            {t("runs.delete")}
+          </button>
+        )}
+      </div>
+      <details class="sweep-runs">
+        <summary>{t("sweep.list")}</summary>
+        <ul class="runs">
+          {its.map((summary) => (
+            <OneRun key={summary.id} summary={summary} speed={speed} />
+          ))}
+        </ul>
+      </details>
+    </li>
   );
 }
 
@@ -61,6 +98,10 @@ function OneRun({ summary, speed }: { readonly summary: RunSummary; readonly spe
             <Icon name="play" />
             {t("runs.play")}
           </button>
+          <button type="button" class="button bare compact" aria-label={t("compare.named", { name })} onClick={() => compare(summary.id)}>
+            <Icon name="compare" />
+            {t("compare.button")}
+          </button>
           {mayOperate.value && (
             <button type="button" class="button bare compact" aria-label={t("runs.delete_named", { name })} onClick={() => remove(summary.id)}>
               <Icon name="trash" />
@@ -71,18 +112,4 @@ function OneRun({ summary, speed }: { readonly summary: RunSummary; readonly spe
       )}
     </li>
   );
-}
-
-const TONE: Readonly<Record<RunState, string>> = {
-  starting: "live",
-  running: "live",
-  paused: "notice",
-  finished: "",
-  stopped: "",
-  failed: "problem",
-  interrupted: "notice",
-};
-
-export function StateChip({ state }: { readonly state: RunState }) {
-  return <span class={`chip ${TONE[state]}`}>{tOr(`state.${state}`, state)}</span>;
 }

@@ -1,0 +1,34 @@
+/** Learn: the contents, or a lesson. Loaded when it is first opened, with its prose and its style. */
+import "../../style/learn.css";
+import "../../style/learn-table.css";
+import "../../style/stage.css";
+import "../../style/print.css";
+import { useEffect } from "preact/hooks";
+import { cards, keepRecording, lesson, loadCards, presenting } from "../../store/lesson";
+import { Contents } from "./contents";
+import { Glossary } from "./glossary";
+import { learnKey } from "./keys";
+import { Lesson } from "./lesson";
+import { LessonBar } from "./lesson-bar";
+
+export function Learn() {
+  useEffect(() => {
+    if (cards.peek().phase !== "ready") void loadCards();
+    const stop = keepRecording();
+    const press = (event: KeyboardEvent) => {
+      if (!event.defaultPrevented && learnKey(event)) event.preventDefault();
+    };
+    addEventListener("keydown", press);
+    return () => {
+      removeEventListener("keydown", press);
+      stop();
+    };
+  }, []);
+  return (
+    <main class={`learn${presenting.value ? " presenting" : ""}`}>
+      <LessonBar />
+      {lesson.value === "" ? <Contents /> : <Lesson />}
+      <Glossary />
+    </main>
+  );
+}
