@@ -18,7 +18,9 @@ bench:  ## how fast it is and what recording and viewers cost; takes an hour, wa
 	.venv/bin/python -m benchmarks.engines
 	.venv/bin/python -m benchmarks.scale
 	.venv/bin/python -m benchmarks.recording
+	.venv/bin/python -m benchmarks.overhead
 	.venv/bin/python -m benchmarks.clients
+	.venv/bin/python -m benchmarks.verdicts
 
 wire:  ## write the front end's types and the byte tables from app/wire.py
 	.venv/bin/python -m app.wire

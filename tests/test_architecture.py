@@ -70,7 +70,7 @@ def test_format() -> None:
     succeed(tool("ruff"), "format", "--check", ".")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_types() -> None:
     succeed(sys.executable, "-m", "mypy")
 

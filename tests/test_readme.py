@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
+from loader_core import start
 from loader_core.trace.trace import Trace
 from tests.server import RunningServer
 
@@ -70,7 +71,7 @@ def test_the_api_is_described(server: RunningServer) -> None:
 def test_each_setting_has_its_row() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     rows = dict(re.findall(r"^\| `LOADERSCOPE_(\w+)` \| ([^|]*?) ?\|", page, flags=re.MULTILINE))
-    assert rows.keys() == {name.upper() for name in Settings.model_fields}
+    assert rows.keys() == {name.upper() for name in Settings.model_fields} | {name[12:] for name in start.VARIABLES}
     for name, field in Settings.model_fields.items():
         said = rows[name.upper()]
         if said.isdecimal():

@@ -33,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert top == {"app", "loader_core"}
+    assert top == {"app", "loader_core", "loaderscope.pth"}
     assert "app/static/index.html" in names
     assert any(name.startswith("app/static/assets/") and name.endswith(".js") for name in names)
     assert "loader_core/scenarios/photographs_source/PROVENANCE.md" in names
@@ -58,3 +58,29 @@ def test_the_command_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
         str(tmp_path / "installed" / "app" / "__init__.py"),
         str(tmp_path / "installed" / "app" / "static"),
     ], done.stderr
+
+
+@pytest.mark.parametrize(("value", "loaded"), [(None, "False"), ("", "False"), ("0", "False"), ("1", "True")])
+def test_a_python_of_the_installation_looks_at_loaderscope_only(
+    wheel: Path, tmp_path: Path, value: str | None, loaded: str
+) -> None:
+    """site-packages is a folder whose .pth files are read at the start, as `addsitedir` does.
+
+    Without this environment's own (-S): a Loaderscope that is installed in it would have been loaded before.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    program = (
+        "import site, sys; before = set(sys.modules); site.addsitedir(sys.argv[1]); new = set(sys.modules) - before; "
+        "print('loader_core.start' in new, *([] if 'loader_core' in new else sorted(new)))"
+    )
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("LOADERSCOPE")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program, str(tmp_path / "installed")],
+        cwd=tmp_path,
+        env=environment | ({} if value is None else {"LOADERSCOPE": value}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == [loaded], done.stdout + done.stderr

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, assert_type
+from typing import assert_type
 
 import torch
 from torch.utils.data import DataLoader as TorchDataLoader
@@ -30,7 +29,8 @@ with Recording.create(Path("run"), run_id="run", name="typed") as recording:
     torchs_own: TorchDataLoader[tuple[torch.Tensor, ...]] = loader
     for batch in loader:
         print(batch)
-    assert_type(observe([1, 2, 3], recording, epoch=1), Iterator[Any])
+    assert_type(observe([1, 2, 3], recording), list[int])
+    assert_type(observe(loader, detail="batch"), DataLoader[tuple[torch.Tensor, ...]])
 
 assert_type(recording, Recording)
 
