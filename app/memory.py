@@ -27,6 +27,8 @@ def process_memory(pids: Mapping[int, str]) -> list[ProcessMemory]:
             rss_bytes = process.memory_info().rss
         except psutil.Error:  # it has gone
             continue
+        if rss_bytes == 0:  # it has ended and waits to be reaped: nothing to measure, and not a process of no size
+            continue
         found.append(ProcessMemory(pid=pid, label=label, rss_bytes=rss_bytes, pss_bytes=_pss_bytes(process)))
     return found
 
