@@ -83,7 +83,7 @@ class Journey:
         self._deaths: Counter[int] = Counter()
         self._indices: Iterator[Any] = iter(())
         self._begun = False
-        self._meter = ProcessMeter()
+        self._meter = ProcessMeter() if way.recording is None else way.recording.meter
         with ExitStack() as resources:
             self._main: Recorder = NULL_RECORDER
             share = None

@@ -39,7 +39,6 @@ from loader_core.trace import (
     set_current,
 )
 from loader_core.trace.facts import append_fact
-from loader_core.trace.process_meter import ProcessMeter
 
 
 class Walk:
@@ -66,7 +65,6 @@ class Walk:
         self._length = length_of(loader)
         self._sampler = _weakly(drawer(loader))
         self._sampler_epoch: int | None = None
-        self._meter = ProcessMeter()
         self._previous: Recorder = NULL_RECORDER
         self._is_current = False
         self._is_over = False
@@ -188,7 +186,7 @@ class Walk:
         self._end_step(recorder)
         if self._obeys:
             self.run.may_go_on()
-        self._meter.look(recorder)
+        self.run.meter.look(recorder)
         self._ready = self.ready(waiting)
         self._asked_ns = now()
 

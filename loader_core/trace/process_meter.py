@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,10 @@ _PRIVATE = (b"Private_Clean:", b"Private_Dirty:", b"Private_Hugetlb:")
 
 
 class ProcessMeter:
-    """Records MEMORY and FILES of the calling process. Used by the thread of its recorder. Linux alone tells them."""
+    """Records MEMORY and FILES of the calling process, of which it should be the only one in a run.
+
+    Used by the thread of the recorder that it is given. Linux alone tells them.
+    """
 
     def __init__(self) -> None:
         self._next_ns = 0
@@ -69,6 +71,8 @@ def limits() -> dict[str, Any]:
     """What bounds the calling process: `files` (descriptors), `memory_bytes` (of the control group, or the host) and
     `shm_bytes` (shared memory); without what the system does not tell.
     """
+    import resource  # not on Windows, where nothing is recorded
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     found: dict[str, Any] = {} if soft == resource.RLIM_INFINITY else {"files": soft}
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

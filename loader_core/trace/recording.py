@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from loader_core.trace.budget import DEFAULT_BUDGET_BYTES
 from loader_core.trace.control import FILENAME as CONTROL
 from loader_core.trace.control import Control
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, SCHEMA_VERSION, Kind, Role, kind_table
+from loader_core.trace.process_meter import ProcessMeter
 from loader_core.trace.recorder import NULL_RECORDER, Recorder, now
 from loader_core.trace.run_file import LIVE_STATES, RUN_FILE, write_run_file
 from loader_core.trace.segment import SUFFIX, seal_file
@@ -102,6 +104,8 @@ class Recording:
         self._lock = threading.Lock()
         self._recorders: list[Recorder] = []
         self._thread = threading.local()
+        self.meter = ProcessMeter()
+        """Looks at this process: one for all epochs of the run, since a look costs as much as many a batch."""
         self._over = threading.Event()
         self.next_epoch = 0
         """The number that `begin_epoch` gives next; who counts epochs by himself may set it."""
@@ -129,8 +133,10 @@ class Recording:
         """Begin a run in `directory`, which may exist and hold a control page and settings, but no run.
 
         `script` and `loader` say whose loader it is and how it was made, where a script is observed (see RunHeader).
-        Raises RecordingError when it holds a run already or cannot be written.
+        Raises RecordingError when it holds a run already or cannot be written, and on Windows.
         """
+        if sys.platform == "win32":
+            raise RecordingError("Recording needs file locks and memory maps as POSIX has them: on Windows, use WSL")
         if (directory / RUN_FILE).exists():
             raise RecordingError(f"{directory} holds a run already. Record into a directory of its own")
         anchor_ns, unix_ns = now(), time.time_ns()

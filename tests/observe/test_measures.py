@@ -18,13 +18,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
+from loader_core.observe import observe
 from loader_core.observe.digests import digest, generator_state, random_states, sample_digest
 from loader_core.observe.linting import MAX_INDICES, IndexTally
 from loader_core.observe.progress import SAMPLE, Progress
-from loader_core.trace import NOT_MEASURED, Kind, Recorder, Role, process_meter
+from loader_core.trace import NOT_MEASURED, Kind, Recorder, Role, Trace, process_meter
 from loader_core.trace.process_meter import SMALLEST_GAP_NS, ProcessMeter, limits, open_files, unique_bytes
-from tests.observe.experience import ROOT
+from tests.observe.datasets import Noise
+from tests.observe.experience import ROOT, recorded
 from tests.trace.records import events
 
 # --- digests ----------------------------------------------------------------------------------------------------------
@@ -175,6 +178,19 @@ def test_looks_are_as_rare_as_they_are_dear(tmp_path: Path, monkeypatch: pytest.
     assert looked == [True, False, True, False], "10 ms, at two thousandths of the time: every 5 s"
     values = [(event[7], event[2]) for event in events(tmp_path) if event[7] in (Kind.MEMORY, Kind.FILES)]
     assert [kind for kind, _ in values] == [Kind.MEMORY, Kind.FILES] * 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_main_process_is_not_looked_at_anew_in_each_epoch(workers: int, tmp_path: Path) -> None:
+    with recorded(tmp_path / "run") as recording:
+        loader = observe(DataLoader(Noise(), batch_size=4, num_workers=workers), recording)
+        for _ in range(3):
+            list(loader)
+    trace = Trace.open(tmp_path / "run")
+    rows, steps = (trace.window(0, 1 << 62, {kind}) for kind in (Kind.MEMORY, Kind.STEP))
+    looks = [row for row in rows if trace.lanes[row["lane"]].role is Role.CONSUMER]
+    seconds = (steps["end"].max() - steps["start"].min()) / 1e9
+    assert 1 <= len(looks) <= 1 + seconds, "a second apart at least, whatever begins meanwhile"
 
 
 # --- what each worker is at -------------------------------------------------------------------------------------------
