@@ -27,6 +27,7 @@ import torch
 from loader_core.engine.collate import Memory, Place, aligned, is_plain
 from loader_core.engine.limits import check_descriptors, warn_of_memory
 from loader_core.errors import SharedMemoryError
+from loader_core.trace.segment import reserve
 
 GRAIN_BYTES = 64 * 1024
 """Slots grow to multiples of this, and by at least a quarter, so that slowly growing batches seldom grow a slot."""
@@ -164,12 +165,8 @@ def _anonymous_file() -> int:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    # Reserving now makes a lack of memory an OSError here instead of a SIGBUS in the middle of a batch.
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
-        else:
-            os.ftruncate(descriptor, size)
+        reserve(descriptor, size)
     except OSError as error:
         raise SharedMemoryError(
             f"no room for a batch of {size / 2**20:.1f} MiB in shared memory ({error.strerror}). "

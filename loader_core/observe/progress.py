@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader_core.trace import NOT_MEASURED
+from loader_core.trace.segment import reserve
 
 _ROW = 8
 _BATCH, SAMPLE, _SINCE, _SENT, _FAILED_BATCH, _FAILED_SAMPLE = range(6)
@@ -48,7 +49,7 @@ class Progress:
         handle = -1
         with suppress(OSError):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.posix_fallocate(handle, 0, (1 + workers) * _ROW * 8)
+            reserve(handle, (1 + workers) * _ROW * 8)
         if handle >= 0:
             os.close(handle)
         progress = cls(path, workers)

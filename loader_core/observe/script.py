@@ -73,7 +73,8 @@ def _forget() -> None:
     _script = _Script()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget)
 
 
 def loader_made(loader: DataLoader[Any]) -> None:

@@ -6,7 +6,6 @@ on the roll-up lets one of them fold at a time, and whoever does not get it goes
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -105,6 +104,8 @@ class Budget:
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
     """The file, open for appending and locked; or None when somebody else holds it."""
+    import fcntl  # not on Windows, where nothing is recorded
+
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         try:

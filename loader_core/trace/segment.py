@@ -205,7 +205,7 @@ class SegmentWriter:
         # Under another name until the header stands: no reader ever sees a segment without one.
         handle = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            _reserve(handle, header.size_bytes)
+            reserve(handle, header.size_bytes)
             self.page = mmap.mmap(handle, header.size_bytes)
             self.page[:HEADER_BYTES] = header.pack()
             unfinished.rename(self.path)
@@ -228,8 +228,11 @@ class SegmentWriter:
         self.page.close()
 
 
-def _reserve(handle: int, size_bytes: int) -> None:
-    """Give the file its space on disk now. Raises OSError (ENOSPC, EDQUOT, EFBIG) when there is not enough."""
+def reserve(handle: int, size_bytes: int) -> None:
+    """Give a new file its space now, on disk or in memory, so that its lack is an error here and not a SIGBUS later.
+
+    Raises OSError (ENOSPC, EDQUOT, EFBIG, ENOMEM).
+    """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size_bytes)
         return
