@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -156,33 +156,44 @@ def _trend(excerpt: Excerpt, rows: Rows, lane: int, least_growth: int) -> Trend:
         seen=len(values),
         over_ns=int(times[-1] - times[0]),
         trend="unknown" if fitted is None else _name(fitted, least_growth, float(values[-1])),
-        per_s=None if fitted is None else fitted[0].per_s,
-        low_per_s=None if fitted is None else _finite(fitted[0].low_per_s),
-        high_per_s=None if fitted is None else _finite(fitted[0].high_per_s),
+        per_s=None if fitted is None else fitted.slope.per_s,
+        low_per_s=None if fitted is None else _finite(fitted.slope.low_per_s),
+        high_per_s=None if fitted is None else _finite(fitted.slope.high_per_s),
         points=[Point(int(at), int(value)) for at, value in zip(drawn_times, drawn_values, strict=True)],
     )
 
 
-def _newer_half(times: Times, values: Numbers) -> tuple[Slope, float] | None:
-    """The slope of the newer half of the time seen, and its seconds; None if too little was seen to tell.
+class Fitted(NamedTuple):
+    """How the newer half of what was seen went on."""
+
+    slope: Slope
+    seconds: float
+    before: float
+    """The highest value of the older half."""
+
+
+def _newer_half(times: Times, values: Numbers) -> Fitted | None:
+    """The newer half of the time seen; None if too little was seen to tell.
 
     The newer half, because workers grow as they warm up and as their first pass unshares memory (copy-on-write), and
-    then stay: what counts is whether they still grow.
+    then stay: what counts is whether they still grow. And what comes back to where it was has not grown: memory that
+    a process shares with others, such as the code of libraries, is its own again when those end.
     """
-    middle = (times[0] + times[-1]) // 2
-    newer = times >= middle
+    newer = times >= (times[0] + times[-1]) // 2
+    before = float(values[~newer].max()) if not newer.all() else 0.0
     times, values = times[newer], values[newer]
     if len(times) < MIN_MEASUREMENTS or times[-1] - times[0] < MIN_SPAN_NS:
         return None
-    return slope(times, values), float(times[-1] - times[0]) / 1e9
+    return Fitted(slope(times, values), float(times[-1] - times[0]) / 1e9, before)
 
 
-def _name(fitted: tuple[Slope, float], least_growth: int, latest: float) -> TrendName:
-    (per_s, low, high), seconds = fitted
-    if abs(per_s) * seconds < max(least_growth, MIN_GROWTH_SHARE * latest):
+def _name(fitted: Fitted, least_growth: int, latest: float) -> TrendName:
+    (per_s, low, high), seconds, before = fitted
+    least = max(least_growth, MIN_GROWTH_SHARE * latest)
+    if abs(per_s) * seconds < least:
         return "steady"
     if low > 0:
-        return "growing"
+        return "growing" if latest - before >= least else "steady"
     return "shrinking" if high < 0 else "steady"
 
 

@@ -111,6 +111,15 @@ def test_warming_up_and_then_staying_is_no_growth() -> None:
     assert use.memory_forecast.sentence.en == "Memory does not grow: 210 MB held by one process alone."
 
 
+def test_what_comes_back_to_where_it_was_has_not_grown() -> None:
+    """Memory shared with another process leaves the count while that process lives, and comes back when it ends."""
+    values = [291, 338, 347, 344, 284, 284, 283, 276, 275, 276, 269, 278, 285, 286, 337, 348.0]
+    use = memory_use(excerpt_of(memory_rows(values, every_ns=7 * S)), Limits(memory_available_bytes=10 * MIB))
+    assert [trend.trend for trend in use.memory] == ["steady"]
+    use = memory_use(excerpt_of(memory_rows([*values, 360, 372, 384.0], every_ns=7 * S)), Limits())
+    assert [trend.trend for trend in use.memory] == ["growing"]
+
+
 @given(st.integers(0, 2**32), st.floats(20, 2_000), st.floats(0, 0.004))
 def test_what_breathes_around_a_level_never_grows(seed: int, level: float, breath: float) -> None:
     random = np.random.default_rng(seed)
