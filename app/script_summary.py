@@ -19,7 +19,7 @@ from app.reports.words import TEXTS, proven
 from app.scores import Scores
 from app.summary import print_summary, system_lang
 from loader_core.diagnose.verdict import judge_run
-from loader_core.diagnose.verdict_types import Finding
+from loader_core.diagnose.verdict_types import Code, Finding, Verdict
 from loader_core.errors import TraceError
 from loader_core.observe.override import ARGUMENTS
 from loader_core.trace.event import NO_BATCH, Kind
@@ -175,12 +175,22 @@ def _judge(run: Seen, runs_home: Path, screen: Console) -> None:
     """What holds that loader back, and the line to change: the last thing that is said."""
     if run.batches:
         with contextlib.suppress(TraceError, OSError):
-            screen.print()
             verdict, lang = judge_run(runs_home / run.id), system_lang()
-            print_in_short(verdict, screen, lang)
-            command = command_to_measure(read_run_file(runs_home / run.id), verdict.top())
-            if command:
-                screen.print(f"  {getattr(TEXTS['measure'], lang)} {command}", markup=False, soft_wrap=True)
+            header = read_run_file(runs_home / run.id)
+            for finding in worth_saying(verdict):
+                screen.print()
+                print_in_short(verdict, finding, screen, lang)
+                command = command_to_measure(header, finding)
+                if command:
+                    screen.print(f"  {getattr(TEXTS['measure'], lang)} {command}", markup=False, soft_wrap=True)
+
+
+def worth_saying(verdict: Verdict) -> list[Finding]:
+    """The top finding; where that is a danger, also the first about waiting: one is no answer to the other."""
+    first, *others = verdict.findings
+    if first.share is not None or first.code in (Code.LOADER_OK, Code.UNDETERMINED):
+        return [first]
+    return [first, *[finding for finding in others if finding.share is not None][:1]]
 
 
 def command_to_measure(header: RunHeader, finding: Finding) -> str:

@@ -34,6 +34,9 @@ SHOWN = 8
 SHOWN_BRIEFLY = 3
 """The same in the short form."""
 
+MIN_PHASE_SHARE = 0.005
+"""Of all waiting: a phase of less is not worth a word."""
+
 BAR_CELLS = 24
 """Width of the bar that shows a share."""
 
@@ -172,7 +175,11 @@ class _Printer:
             )
         self._console.print(table)
         if budget.waiting:
-            phases = [f"{self._in(_PHASES[phase.name])} {self._in(share(phase.share))}" for phase in budget.waiting]
+            phases = [
+                f"{self._in(_PHASES[phase.name])} {self._in(share(phase.share))}"
+                for phase in budget.waiting
+                if phase.share >= MIN_PHASE_SHARE
+            ]
             self._console.print(Text(self._in(_TEXTS["waiting"]) + ", ".join(phases[: self._shown])))
         order, rhythm = budget.head_of_line, budget.periodicity
         if headroom is not None:

@@ -127,7 +127,7 @@ class _Writer:
         parts.append(f"<h3>{self.text(TEXTS['advice'])}</h3><p>{self.text(finding.advice)}</p>")
         line = changed_line(finding)
         if line is not None:
-            parts.append(f"<pre>{self.text(line)}</pre>")
+            parts.append(f"<pre>{escape(line)}</pre>")
         gain = predicted(finding.predicted, verdict.samples_per_s)
         if gain is not None:
             parts.append(f"<p>{self.text(gain)}</p>")

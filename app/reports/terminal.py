@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.reports.words import CONFIDENCE, TEXTS, amount, changed_line, code_name, predicted
 from app.summary import Lang
-from loader_core.diagnose.bilingual import Bilingual, duration, number, share
+from loader_core.diagnose.bilingual import NOTHING, Bilingual, duration, number, share
 from loader_core.diagnose.verdict_types import Code, Finding, Verdict
 
 _STYLES = {Code.LOADER_OK: "bold green", Code.UNDETERMINED: "bold yellow"}
@@ -21,9 +21,9 @@ def print_verdict(verdict: Verdict, console: Console, lang: Lang) -> None:
     _Printer(console, lang).all(verdict)
 
 
-def print_in_short(verdict: Verdict, console: Console, lang: Lang) -> None:
-    """The top finding's sentence, and the line to change: the end of a summary."""
-    _Printer(console, lang).short(verdict)
+def print_in_short(verdict: Verdict, finding: Finding, console: Console, lang: Lang) -> None:
+    """A finding's sentence, and the line to change: the end of a summary."""
+    _Printer(console, lang).short(verdict, finding)
 
 
 class _Printer:
@@ -31,16 +31,15 @@ class _Printer:
         self._console = console
         self._lang = lang
 
-    def short(self, verdict: Verdict) -> None:
-        top = verdict.top()
-        self._head(top)
-        line = changed_line(top)
-        if line is not None:
-            gain = predicted(top.predicted, verdict.samples_per_s)
-            tail = Bilingual("", "") if gain is None else Bilingual.same("  ") + gain
-            self._say(Bilingual.same("→ ") + line + tail, style="bold")
-        elif top.code is not Code.LOADER_OK:
-            self._say(Bilingual.same("→ ") + top.advice)
+    def short(self, verdict: Verdict, finding: Finding) -> None:
+        self._head(finding)
+        if finding.code is Code.LOADER_OK:
+            return
+        line = changed_line(finding)
+        gain = predicted(finding.predicted, verdict.samples_per_s)
+        advice = finding.advice if line is None else Bilingual.same(line)
+        tail = NOTHING if gain is None else Bilingual.same("  ") + gain
+        self._say(Bilingual.same("→ ") + advice + tail, style="" if line is None else "bold")
 
     def all(self, verdict: Verdict) -> None:
         for number_, finding in enumerate(verdict.findings):
@@ -67,7 +66,7 @@ class _Printer:
         self._say(Bilingual.same("→ ") + finding.advice, style="bold" if whole else "")
         line = changed_line(finding)
         if line is not None:
-            self._say(Bilingual.same("  ") + line)
+            self._say(Bilingual.same(f"  {line}"))
         gain = predicted(finding.predicted, verdict.samples_per_s)
         if gain is not None:
             self._say(Bilingual.same("  ") + gain)

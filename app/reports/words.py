@@ -8,25 +8,25 @@ from loader_core.diagnose.setting import Prediction
 from loader_core.diagnose.verdict_types import Code, Confidence, Evidence, Finding
 
 CODE_NAMES: dict[Code, Bilingual] = {
-    Code.LOADER_OK: Bilingual("El cargador va bien", "The loader is fine"),
-    Code.WORKER_CPU_BOUND: Bilingual("Los workers no dan más: CPU", "Workers are bound by CPU"),
+    Code.LOADER_OK: Bilingual("La carga va bien", "Loading is fine"),
+    Code.WORKER_CPU_BOUND: Bilingual("Limita la CPU de los workers", "Workers' CPU is the limit"),
     Code.TOO_FEW_WORKERS: Bilingual("Faltan workers", "Too few workers"),
     Code.TOO_MANY_WORKERS: Bilingual("Sobran workers", "Too many workers"),
-    Code.STORAGE_BOUND: Bilingual("Manda el almacenamiento", "Bound by storage"),
-    Code.COLLATE_BOUND: Bilingual("Manda collate_fn", "Bound by collate_fn"),
-    Code.TRANSPORT_BOUND: Bilingual("Manda el transporte entre procesos", "Bound by transport between processes"),
-    Code.MAIN_THREAD_BOUND: Bilingual("Manda el hilo principal", "Bound by the main thread"),
-    Code.PIN_BOUND: Bilingual("Manda fijar la memoria", "Bound by pinning"),
-    Code.H2D_BOUND: Bilingual("Manda la copia al dispositivo", "Bound by the copy to the device"),
-    Code.HEAD_OF_LINE: Bilingual("Un lote tapa a los demás", "One batch holds up the others"),
-    Code.SKEWED_SAMPLES: Bilingual("Muestras muy desiguales", "Very uneven samples"),
-    Code.STARTUP_BOUND: Bilingual("Manda el arranque", "Bound by starting"),
-    Code.EPOCH_RESPAWN: Bilingual("Workers nuevos en cada época", "Workers anew in each epoch"),
-    Code.GIL_BOUND: Bilingual("Manda el GIL", "Bound by the GIL"),
+    Code.STORAGE_BOUND: Bilingual("Limita el almacenamiento", "Storage is the limit"),
+    Code.COLLATE_BOUND: Bilingual("Limita el collate", "Collate is the limit"),
+    Code.TRANSPORT_BOUND: Bilingual("Limita el envío de lotes", "Sending batches is the limit"),
+    Code.MAIN_THREAD_BOUND: Bilingual("Limita el proceso principal", "The main process is the limit"),
+    Code.PIN_BOUND: Bilingual("Limita la fijación de memoria", "Pinning is the limit"),
+    Code.H2D_BOUND: Bilingual("Limita la copia al dispositivo", "Copying to the device is the limit"),
+    Code.HEAD_OF_LINE: Bilingual("Un lote bloquea a los demás", "One batch holds up the others"),
+    Code.SKEWED_SAMPLES: Bilingual("Unas pocas muestras muy lentas", "A few slow samples"),
+    Code.STARTUP_BOUND: Bilingual("El arranque pesa", "Starting takes long"),
+    Code.EPOCH_RESPAWN: Bilingual("Workers nuevos en cada época", "New workers each epoch"),
+    Code.GIL_BOUND: Bilingual("Limita el GIL", "The GIL is the limit"),
     Code.MEMORY_GROWTH: Bilingual("La memoria crece", "Memory grows"),
-    Code.SHM_OR_FD_RISK: Bilingual("Se acaban los recursos", "Resources run out"),
-    Code.RANK_STRAGGLER: Bilingual("Un proceso va por detrás", "One rank is behind"),
-    Code.UNDETERMINED: Bilingual("No se puede saber", "Cannot be told"),
+    Code.SHM_OR_FD_RISK: Bilingual("Memoria compartida o descriptores al límite", "Shared memory or descriptors run out"),
+    Code.RANK_STRAGGLER: Bilingual("Un rango va por detrás", "One rank is behind"),
+    Code.UNDETERMINED: Bilingual("No se puede saber", "It cannot be told"),
 }
 
 CONFIDENCE: dict[Confidence, Bilingual] = {
@@ -84,6 +84,8 @@ def amount(evidence: Evidence) -> Bilingual:
             return size(evidence.value)
         case "bytes/s":
             return size(evidence.value) + Bilingual.same("/s")
+        case "share":
+            return share(evidence.value)
         case "" if evidence.measure in ("share", "cpu_share"):
             return share(evidence.value)
         case "":
@@ -98,14 +100,13 @@ def amount(evidence: Evidence) -> Bilingual:
             return number(evidence.value) + Bilingual.same(f" {unit}")
 
 
-def changed_line(finding: Finding) -> Bilingual | None:
-    """The arguments to change, as they are typed; None where there are none."""
-    lines = [change.line for change in finding.changes]
+def changed_line(finding: Finding) -> str | None:
+    """The arguments to change, or the line of code, as they are typed; None where the advice is work and no line."""
+    lines = [change.line.en for change in finding.changes if change.line.is_code]
     if not lines:
         return None
     if all(change.argument for change in finding.changes):
-        joined = Bilingual(", ".join(line.es for line in lines), ", ".join(line.en for line in lines))
-        return Bilingual.same("DataLoader(..., ") + joined + Bilingual.same(")")
+        return f"DataLoader(..., {', '.join(lines)})"
     return lines[0]
 
 

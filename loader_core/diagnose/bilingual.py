@@ -22,6 +22,11 @@ class Bilingual:
         """A text that is the same in both: a name, a path, a line of code."""
         return cls(text, text)
 
+    @property
+    def is_code(self) -> bool:
+        """Whether it is the same in both languages, as code is."""
+        return self.es == self.en
+
     def __add__(self, other: Bilingual) -> Bilingual:
         return Bilingual(self.es + other.es, self.en + other.en)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from loader_core.diagnose.bilingual import Bilingual
 from loader_core.diagnose.budget import StepBudget, step_budget
 from loader_core.diagnose.excerpt import Excerpt
@@ -19,6 +21,7 @@ from loader_core.diagnose.setting import Setting
 from loader_core.diagnose.stalls import Stall, find_stalls
 from loader_core.diagnose.verdict import judge
 from loader_core.diagnose.verdict_types import Verdict
+from loader_core.trace.event import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def examine(
         headroom=facts.headroom,
         headroom_says=None if facts.headroom is None else headroom_sentence(facts.headroom),
     )
-    return replace(diagnosis, not_measured=_not_measured(diagnosis, facts))
+    return replace(diagnosis, not_measured=_not_measured(diagnosis, excerpt, facts))
 
 
 def _after(excerpt: Excerpt, from_ns: int) -> Excerpt:
@@ -121,12 +124,18 @@ _WHY = {
         "Samples were not recorded: ask for detail “sample” or “stage”.",
     ),
     "stages": Bilingual(
-        "No hay etapas: pide detalle «stage» y marca las partes con stage(), o usa transformaciones Compose.",
-        "There are no stages: ask for detail “stage”, and mark parts with stage() or use Compose transforms.",
+        "Ninguna parte de una muestra tiene nombre: márcalas con stage(), o usa transformaciones Compose. Se registran "
+        "con detalle «stage».",
+        "No part of a sample has a name: mark parts with stage(), or use Compose transforms. They are recorded with "
+        "detail “stage”.",
     ),
     "places": Bilingual(
         "No se miraron las pilas de los workers: pide detalle «stage».",
         "The workers' stacks were not looked at: ask for detail “stage”.",
+    ),
+    "places without workers": Bilingual(
+        "Solo se miran las pilas de los workers, y aquí los lotes los hace el propio bucle.",
+        "Only workers' stacks are looked at, and here the loop makes the batches itself.",
     ),
     "memory": Bilingual("La memoria no se midió en esta ventana.", "Memory was not measured in this window."),
     "files": Bilingual(
@@ -135,7 +144,7 @@ _WHY = {
 }
 
 
-def _not_measured(diagnosis: Diagnosis, facts: Facts) -> list[NotMeasured]:
+def _not_measured(diagnosis: Diagnosis, excerpt: Excerpt, facts: Facts) -> list[NotMeasured]:
     there: dict[str, object] = {
         "findings": facts.dataset,
         "budget": diagnosis.budget,
@@ -145,4 +154,7 @@ def _not_measured(diagnosis: Diagnosis, facts: Facts) -> list[NotMeasured]:
         "memory": diagnosis.memory.memory,
         "files": diagnosis.memory.files,
     }
-    return [NotMeasured(what, _WHY[what]) for what, measured in there.items() if not measured]
+    fetched = np.unique(excerpt.of(Kind.FETCH)["lane"]).tolist()
+    alone = bool(fetched) and all(excerpt.worker(lane) == -1 for lane in fetched)
+    why = {**_WHY, "places": _WHY["places without workers"]} if alone else _WHY
+    return [NotMeasured(what, why[what]) for what, measured in there.items() if not measured]

@@ -157,7 +157,7 @@ def _evidence(desk: Desk, times: WorkerTimes) -> list[Evidence]:
     if used is not None:
         found.append(desk.derived(CORES_USED, used, "cores", *WORK_KINDS, Kind.CPU, Kind.WAIT_BATCH, Kind.STEP))
     if times.busy_share is not None:
-        found.append(desk.derived(BUSY, times.busy_share, "", *WORK_KINDS, Kind.WAIT_TASK))
+        found.append(desk.derived(BUSY, times.busy_share, "share", *WORK_KINDS, Kind.WAIT_TASK))
     return found
 
 

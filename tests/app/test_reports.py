@@ -6,9 +6,11 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -18,12 +20,20 @@ from app.cli import main
 from app.reports.checking import Limits, failures, share_of
 from app.reports.html import page
 from app.reports.values import SCHEMA
-from app.reports.words import CODE_NAMES
-from app.script_summary import look, show
-from loader_core.diagnose.verdict import judge_run
+from app.reports.words import CODE_NAMES, changed_line
+from app.script_summary import look, show, worth_saying
+from loader_core.diagnose.desk import code_change
+from loader_core.diagnose.facts import Facts
+from loader_core.diagnose.memory import Limits as HostLimits
+from loader_core.diagnose.setting import Setting
+from loader_core.diagnose.verdict import judge, judge_run
 from loader_core.diagnose.verdict_types import Code
 from loader_core.observe import observe
 from loader_core.trace import Detail, Recording, stage
+from loader_core.trace.event import Kind
+from tests.diagnose.simulated import MS, Loader, excerpt_of, marks
+
+LOCALES = Path(__file__).resolve().parents[2] / "frontend" / "src" / "locales"
 
 
 class Slow(Dataset[torch.Tensor]):
@@ -135,11 +145,15 @@ def test_a_page_of_a_run_of_nothing(tmp_path: Path) -> None:
     with Recording.create(tmp_path / "empty", run_id="empty"):
         pass
     text = page(tmp_path / "empty", judge_run(tmp_path / "empty"), "en")
-    assert "Cannot be told" in text
+    assert "It cannot be told" in text
 
 
-def test_every_code_has_a_name() -> None:
-    assert set(CODE_NAMES) == set(Code)
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_every_code_has_a_name_and_it_is_the_one_of_the_page(lang: str) -> None:
+    words = json.loads((LOCALES / f"{lang}.json").read_text("utf-8"))
+    assert {code: getattr(name, lang) for code, name in CODE_NAMES.items()} == {
+        code: words[f"code.{code}"] for code in Code
+    }
 
 
 def test_the_summary_of_a_script_ends_with_the_verdict_and_the_line_to_change(
@@ -152,6 +166,22 @@ def test_the_summary_of_a_script_ends_with_the_verdict_and_the_line_to_change(
     *_, sentence, change = screen.file.getvalue().strip().splitlines()
     assert sentence.startswith("Too few workers: ")
     assert change.startswith("→ DataLoader(..., num_workers=")
+
+
+def test_a_danger_does_not_hide_what_the_loop_waits_for() -> None:
+    waits = Loader(2, [40 * MS] * 500, step_ns=10 * MS).rows()
+    memory = marks(Kind.MEMORY, [(200 + 40 * number) << 20 for number in range(40)], every_ns=400 * MS)
+    excerpt = excerpt_of(np.concatenate([waits, memory]), workers=2)
+    verdict = judge(excerpt, Facts.of([]), HostLimits(memory_bytes=8 << 30), setting=Setting(2, batch_size=8, cores=4.0))
+    assert [finding.code for finding in worth_saying(verdict)] == [Code.MEMORY_GROWTH, Code.TOO_FEW_WORKERS]
+    assert worth_saying(replace(verdict, findings=verdict.findings[1:])) == list(verdict.findings[1:2])
+
+
+def test_work_that_is_no_line_of_code_is_not_shown_as_one(starved: Path) -> None:
+    top = judge_run(starved).top()
+    assert str(changed_line(top)).startswith("DataLoader(..., num_workers=")
+    assert changed_line(replace(top, changes=(code_change("menos trabajo", "less work"),))) is None
+    assert changed_line(replace(top, changes=(code_change("x.to(device)", "x.to(device)"),))) == "x.to(device)"
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 /** What is wrong with what the loader delivers, whatever its speed; each finding says how it was seen. */
 import { said, t, type Key } from "../../i18n";
-import { significant } from "../../i18n/format";
 import { diagnosis } from "../../store/diagnosis";
 import type { LintFinding, LintLevel } from "../../wire";
 import { NotMeasured, Section } from "./section";
+import { amount } from "./words";
 
 const TONE: Readonly<Record<LintLevel, string>> = { error: "problem", warning: "notice", note: "" };
 
@@ -35,12 +35,10 @@ function Finding({ finding }: { readonly finding: LintFinding }) {
         </p>
         {finding.evidence.length > 0 && (
           <dl class="evidence">
-            {finding.evidence.map(({ name, value, unit }) => (
-              <div key={name.en}>
-                <dt>{said(name)}</dt>
-                <dd>
-                  {significant(value)} {unit}
-                </dd>
+            {finding.evidence.map((each) => (
+              <div key={each.name.en}>
+                <dt>{said(each.name)}</dt>
+                <dd>{amount(each)}</dd>
               </div>
             ))}
           </dl>

@@ -1,7 +1,7 @@
 /** The verdict: what holds the loop back, what to change, what it would gain, and what would refute it. */
 import { useSignal } from "@preact/signals";
 import { said, t, type Key } from "../../i18n";
-import { bytes, duration, joined, number, share, significant } from "../../i18n/format";
+import { joined, number, share, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
 import { changedArguments, commandToMeasure } from "../../prediction/setting";
 import { diagnosis } from "../../store/diagnosis";
@@ -13,6 +13,7 @@ import { fitRun, show } from "../../store/window";
 import type { Evidence, Finding, Prediction, Verdict as VerdictOf } from "../../wire";
 import { Coming } from "./section";
 import { Proof } from "./proof";
+import { amount } from "./words";
 
 const CALM: ReadonlySet<string> = new Set(["loader_ok", "undetermined"]);
 
@@ -77,7 +78,8 @@ function Card({ finding, verdict, isTop = false }: CardProps) {
 }
 
 function Advice({ finding, verdict }: CardProps) {
-  const lines = finding.changes.map(({ line }) => said(line)).filter((line) => line !== "");
+  // Code is the same in every language; what is work, and no line to type, the advice says.
+  const lines = finding.changes.map(({ line }) => line).filter(({ es, en }) => es === en && en !== "");
   const { setting } = finding;
   const isOther = setting !== null && verdict.setting !== null && changedArguments(setting, verdict.setting).length > 0;
   // A change of code, such as less work for each sample, promises a rate, but no argument to try.
@@ -88,7 +90,7 @@ function Advice({ finding, verdict }: CardProps) {
     <div class="advice">
       <div>
         <p>{said(finding.advice)}</p>
-        {lines.length > 0 && <Lines text={lines.join("\n")} />}
+        {lines.length > 0 && <Lines text={lines.map(said).join("\n")} />}
         {command !== "" && (
           <>
             <p class="small quiet">{t("verdict.command")}</p>
@@ -166,7 +168,7 @@ function Ground({ evidence }: { readonly evidence: Evidence }) {
   const isLit = litKinds.value !== null && evidence.kinds.length > 0 && evidence.kinds.every((kind) => litKinds.value!.includes(kind));
   const words = (
     <>
-      <span>{said(evidence.name)}</span> <strong>{measured(evidence)}</strong>
+      <span>{said(evidence.name)}</span> <strong>{amount(evidence)}</strong>
     </>
   );
   if (evidence.kinds.length === 0) return <span class="ground">{words}</span>;
@@ -183,23 +185,6 @@ function Ground({ evidence }: { readonly evidence: Evidence }) {
       {words}
     </button>
   );
-}
-
-const SHARES: ReadonlySet<string> = new Set(["share", "cpu_share"]);
-
-function measured({ value, unit, measure }: Evidence): string {
-  switch (unit) {
-    case "ns":
-      return joined(duration(value));
-    case "bytes":
-      return joined(bytes(value));
-    case "bytes/s":
-      return `${joined(bytes(value))}/s`;
-    case "":
-      return SHARES.has(measure) ? joined(share(value)) : significant(value);
-    default:
-      return `${significant(value)}\u202f${t(`unit.${unit}` as Key)}`;
-  }
 }
 
 function Others({ verdict }: { readonly verdict: VerdictOf }) {

@@ -1,5 +1,6 @@
 /** Words and paints of what a diagnosis is made of. */
 import { t, tOr, type Key } from "../../i18n";
+import { bytes, duration, joined, share, significant } from "../../i18n/format";
 import { stagePaint, type Paint } from "../../timeline/paints";
 import type { BudgetPart, PhaseName } from "../../wire";
 
@@ -41,6 +42,26 @@ export function partPaint(part: BudgetPart): Paint {
       return "step";
     case "stage":
       return stagePaint(part.name);
+  }
+}
+
+const SHARES: ReadonlySet<string> = new Set(["share", "cpu_share"]);
+
+/** A number that a finding rests on, with its unit. */
+export function amount({ value, unit, measure = "" }: { readonly value: number; readonly unit: string; readonly measure?: string }): string {
+  switch (unit) {
+    case "ns":
+      return joined(duration(value));
+    case "bytes":
+      return joined(bytes(value));
+    case "bytes/s":
+      return `${joined(bytes(value))}/s`;
+    case "share":
+      return joined(share(value));
+    case "":
+      return SHARES.has(measure) ? joined(share(value)) : significant(value);
+    default:
+      return `${significant(value)}\u202f${tOr(`unit.${unit}`, unit)}`;
   }
 }
 
