@@ -47,8 +47,7 @@ export function Charts() {
       <div class="pane-head">
         <h2>{t("charts.title")}</h2>
       </div>
-      {figures instanceof Error && <p class="chart quiet">{t("charts.failed")}</p>}
-      {figures === null && <p class="chart quiet">{t("charts.loading")}</p>}
+      <Coming figures={figures} />
       {figures !== null && !(figures instanceof Error) && (
         <div class="charts-grid">
           {Object.entries(figures).map(([name, figure]) => (
@@ -60,9 +59,29 @@ export function Charts() {
   );
 }
 
+/** One of the run's figures by its name, below a title of the page's own. */
+export function OneChart({ name }: { readonly name: string }) {
+  const root = useRef<HTMLDivElement>(null);
+  const visible = useVisible(root);
+  const figures = useFigures(visible.value).value;
+  const figure = figures instanceof Error ? undefined : figures?.[name];
+  return (
+    <div ref={root} class="one-chart">
+      <Coming figures={figures} />
+      {figure && <Chart figure={figure} isTitled={false} />}
+    </div>
+  );
+}
+
+/** Not there yet, or not to be had. */
+function Coming({ figures }: { readonly figures: Figures | Error | null }) {
+  if (figures instanceof Error) return <p class="chart quiet">{t("charts.failed")}</p>;
+  return figures === null ? <p class="chart quiet">{t("charts.loading")}</p> : null;
+}
+
 let revision = 0;
 
-function Chart({ figure }: { readonly figure: Figure }) {
+function Chart({ figure, isTitled = true }: { readonly figure: Figure; readonly isTitled?: boolean }) {
   const box = useRef<HTMLDivElement>(null);
   const failed = useSignal(false);
   useEffect(() => {
@@ -88,7 +107,7 @@ function Chart({ figure }: { readonly figure: Figure }) {
   }, []);
   return (
     <figure class="chart">
-      <figcaption>{titleOf(figure.layout)}</figcaption>
+      <figcaption class={isTitled ? "" : "spoken"}>{titleOf(figure.layout)}</figcaption>
       {failed.value ? <p class="quiet">{t("charts.failed")}</p> : <div ref={box} class="plot" />}
     </figure>
   );

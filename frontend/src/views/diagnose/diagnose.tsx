@@ -21,6 +21,7 @@ import { StallDetails } from "./stall-details";
 import { Stalls } from "./stalls";
 import { Usage } from "./usage";
 import { Verdict } from "./verdict";
+import { Waits } from "./waits";
 import { WhatIf } from "./what-if";
 
 export function Diagnose() {
@@ -52,6 +53,7 @@ function OpenRun() {
         <Stalls />
         {shownStall.value ? <StallDetails stall={shownStall.value} /> : <Details />}
       </div>
+      <Waits />
       <WhatIf />
       <Samples />
       <Places />
