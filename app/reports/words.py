@@ -24,7 +24,9 @@ CODE_NAMES: dict[Code, Bilingual] = {
     Code.EPOCH_RESPAWN: Bilingual("Workers nuevos en cada época", "New workers each epoch"),
     Code.GIL_BOUND: Bilingual("Limita el GIL", "The GIL is the limit"),
     Code.MEMORY_GROWTH: Bilingual("La memoria crece", "Memory grows"),
-    Code.SHM_OR_FD_RISK: Bilingual("Memoria compartida o descriptores al límite", "Shared memory or descriptors run out"),
+    Code.SHM_OR_FD_RISK: Bilingual(
+        "Memoria compartida o descriptores al límite", "Shared memory or descriptors run out"
+    ),
     Code.RANK_STRAGGLER: Bilingual("Un rango va por detrás", "One rank is behind"),
     Code.UNDETERMINED: Bilingual("No se puede saber", "It cannot be told"),
 }

@@ -172,7 +172,9 @@ def test_a_danger_does_not_hide_what_the_loop_waits_for() -> None:
     waits = Loader(2, [40 * MS] * 500, step_ns=10 * MS).rows()
     memory = marks(Kind.MEMORY, [(200 + 40 * number) << 20 for number in range(40)], every_ns=400 * MS)
     excerpt = excerpt_of(np.concatenate([waits, memory]), workers=2)
-    verdict = judge(excerpt, Facts.of([]), HostLimits(memory_bytes=8 << 30), setting=Setting(2, batch_size=8, cores=4.0))
+    verdict = judge(
+        excerpt, Facts.of([]), HostLimits(memory_bytes=8 << 30), setting=Setting(2, batch_size=8, cores=4.0)
+    )
     assert [finding.code for finding in worth_saying(verdict)] == [Code.MEMORY_GROWTH, Code.TOO_FEW_WORKERS]
     assert worth_saying(replace(verdict, findings=verdict.findings[1:])) == list(verdict.findings[1:2])
 
