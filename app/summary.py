@@ -74,8 +74,9 @@ _TEXTS = {
     "total": Bilingual("total", "total"),
     "waiting": Bilingual("Durante la espera el lote estaba: ", "While the loop waited the batch was: "),
     "order": Bilingual(
-        "Con un lote posterior ya listo se esperó {hol}; in_order=False ahorraría como mucho {gain}.",
-        "With a later batch ready {hol} were waited; in_order=False would save at most {gain}.",
+        "Durante {hol} el bucle esperó aunque ya había listo un lote posterior; in_order=False ahorraría como mucho "
+        "{gain}.",
+        "For {hol} the loop waited though a later batch was ready; in_order=False would save at most {gain}.",
     ),
     "in step": Bilingual(
         "Las esperas llegan al ritmo de los {lag} workers (autocorrelación {r}): son pocos, o lentos.",

@@ -54,9 +54,12 @@ TEXTS = {
         "predicted: {rate} samples/s ({low} to {high}), now {now}",
     ),
     "proof": Bilingual(
-        "{changes}: {before} → {after} muestras/s (×{ratio}); se habían predicho {rate} ({low} a {high})",
-        "{changes}: {before} → {after} samples/s (×{ratio}); {rate} had been predicted ({low} to {high})",
+        "{changes}: {before} → {after} muestras/s (×{ratio}); se habían predicho {rate} ({low} a {high}): {came}",
+        "{changes}: {before} → {after} samples/s (×{ratio}); {rate} had been predicted ({low} to {high}): {came}",
     ),
+    "kept": Bilingual("se cumplió", "it came true"),
+    "better": Bilingual("dio más", "it gave more"),
+    "missed": Bilingual("no se cumplió", "it did not come true"),
     "since": Bilingual("Desde la ejecución {run}", "Since run {run}"),
     "measure": Bilingual("Para medirlo sin tocar el script:", "To measure it without touching the script:"),
     "faster": Bilingual(
@@ -114,15 +117,17 @@ def changed_line(finding: Finding) -> str | None:
 
 def proven(measured: Measured) -> Bilingual:
     """What other arguments gave, beside what had been predicted of them."""
-    promise = measured.predicted
+    promise, rate = measured.predicted, measured.samples_per_s
+    came = "better" if rate > promise.high_per_s else "missed" if rate < promise.low_per_s else "kept"
     return TEXTS["proof"].format(
         changes=Bilingual.same(", ".join(measured.changes)),
         before=number(measured.before_per_s),
-        after=number(measured.samples_per_s),
-        ratio=number(measured.samples_per_s / measured.before_per_s, 2),
+        after=number(rate),
+        ratio=number(rate / measured.before_per_s, 2),
         rate=number(promise.samples_per_s),
         low=number(promise.low_per_s),
         high=number(promise.high_per_s),
+        came=TEXTS[came],
     )
 
 

@@ -6,6 +6,7 @@ import { openRunId } from "../../store/run";
 import { trialHere, trialsOfRun, type Trial } from "../../store/what-if";
 import { changedArguments } from "../../prediction/setting";
 import { whatIf } from "../../store/what-if";
+import type { Measured } from "../../wire";
 
 export function Proof() {
   const shown = trialHere.value ? [trialHere.value] : trialsOfRun.value;
@@ -27,7 +28,7 @@ function One({ trial }: { readonly trial: Trial }) {
     <li role="status">
       <span>
         {measured
-          ? t(kept(measured.predicted.low_per_s, measured.samples_per_s, measured.predicted.high_per_s), {
+          ? t(outcome(measured), {
               predicted: significant(measured.predicted.samples_per_s),
               measured: significant(measured.samples_per_s),
               before: significant(measured.before_per_s),
@@ -43,4 +44,7 @@ function One({ trial }: { readonly trial: Trial }) {
   );
 }
 
-const kept = (low: number, measured: number, high: number) => (low <= measured && measured <= high ? "proof.kept" : "proof.missed");
+function outcome({ samples_per_s: rate, predicted: { low_per_s: low, high_per_s: high } }: Measured) {
+  if (rate > high) return "proof.better";
+  return rate < low ? "proof.missed" : "proof.kept";
+}

@@ -1,8 +1,8 @@
 /** The verdict: what holds the loop back, what to change, what it would gain, and what would refute it. */
-import { useSignal } from "@preact/signals";
 import { said, t, type Key } from "../../i18n";
 import { joined, number, share, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
+import { Typed } from "../../parts/typed";
 import { changedArguments, commandToMeasure } from "../../prediction/setting";
 import { diagnosis } from "../../store/diagnosis";
 import { run } from "../../store/run";
@@ -90,11 +90,11 @@ function Advice({ finding, verdict }: CardProps) {
     <div class="advice">
       <div>
         <p>{said(finding.advice)}</p>
-        {lines.length > 0 && <Lines text={lines.map(said).join("\n")} />}
+        {lines.length > 0 && <Typed text={lines.map(said).join("\n")} />}
         {command !== "" && (
           <>
             <p class="small quiet">{t("verdict.command")}</p>
-            <Lines text={command} />
+            <Typed text={command} />
           </>
         )}
         {finding.place && (
@@ -113,24 +113,6 @@ function Advice({ finding, verdict }: CardProps) {
           )}
         </div>
       )}
-    </div>
-  );
-}
-
-/** What to type, and a button that takes it along. */
-function Lines({ text }: { readonly text: string }) {
-  const copied = useSignal(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    copied.value = true;
-    setTimeout(() => (copied.value = false), 2_000);
-  };
-  return (
-    <div class="typed">
-      <pre tabIndex={0}>{text}</pre>
-      <button type="button" class="button compact" onClick={() => void copy()}>
-        {t(copied.value ? "verdict.copied" : "verdict.copy")}
-      </button>
     </div>
   );
 }

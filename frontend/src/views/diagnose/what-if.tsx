@@ -4,7 +4,9 @@ import { said, t } from "../../i18n";
 import { joined, number, share, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
 import { Segments } from "../../parts/segments";
-import { changedArguments } from "../../prediction/setting";
+import { Typed } from "../../parts/typed";
+import { changedArguments, commandToMeasure } from "../../prediction/setting";
+import { run } from "../../store/run";
 import { mayOperate } from "../../store/session";
 import { asked, canMeasure, keepWhatIf, measure, score, tooLittle, trialsOfRun, whatIf, whatIfProblem, wish, type Wish } from "../../store/what-if";
 import type { Score, Setting, WhatIf as Known } from "../../wire";
@@ -27,6 +29,7 @@ export function WhatIf() {
           <Sliders known={known} setting={setting} />
           <div>
             <Outcome known={known} setting={setting} />
+            <Command known={known} setting={setting} />
             <Curve known={known} setting={setting} trials={trialsOfRun.value} />
             <Surface known={known} setting={setting} choose={(num_workers, prefetch_factor) => change({ num_workers, prefetch_factor })} />
           </div>
@@ -164,6 +167,19 @@ function Outcome({ known, setting }: { readonly known: Known; readonly setting: 
           <Icon name="play" /> {t("whatif.measure")}
         </button>
       )}
+    </div>
+  );
+}
+
+/** A script is not run from here: what to type for that. */
+function Command({ known, setting }: { readonly known: Known; readonly setting: Setting }) {
+  const script = run.value?.script;
+  const command = script && setting.faster.length === 0 && !setting.cached ? commandToMeasure(script, setting, known.now) : "";
+  if (command === "") return null;
+  return (
+    <div class="command">
+      <p class="small quiet">{t("verdict.command")}</p>
+      <Typed text={command} />
     </div>
   );
 }
