@@ -72,6 +72,11 @@ def tell_failure(
         )
 
 
+def killed_by(error: BaseException, workers: list[Any]) -> bool:
+    """Whether torch raised `error` because one of `workers` has died."""
+    return any(process.exitcode not in (None, 0) and f"(pid {process.pid})" in str(error) for process in workers)
+
+
 def _culprits(
     number: int, tasks: Mapping[int, Task], workers: list[Any], rows: Callable[[int], Row | None]
 ) -> Iterator[Culprit]:

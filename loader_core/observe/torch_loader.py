@@ -258,6 +258,7 @@ class _WithWorkers(_Attached):
         return torch_private.in_place_of_loops(worker, self._pin)
 
     def started(self, iterator: Any) -> None:
+        self.walk.works_with(attribute(iterator, "workers"))
         queue = attribute(iterator, "result_queue")
         if self._pin is not None:
             self._pin.result_queue = queue

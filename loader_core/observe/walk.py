@@ -8,6 +8,7 @@ of it, as it would without us.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -18,7 +19,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import IterableDataset
 
 from loader_core.observe import device_copies
-from loader_core.observe.failures import Task, tell_failure
+from loader_core.observe.failures import Task, killed_by, tell_failure
 from loader_core.observe.leaves import contents
 from loader_core.observe.linting import IndexTally, drawer, length_of, loader_facts
 from loader_core.observe.progress import Progress, Row
@@ -65,6 +66,7 @@ class Walk:
         self._length = length_of(loader)
         self._sampler = _weakly(drawer(loader))
         self._sampler_epoch: int | None = None
+        self._workers: list[Any] = []
         self._previous: Recorder = NULL_RECORDER
         self._is_current = False
         self._is_over = False
@@ -109,6 +111,10 @@ class Walk:
         recorder = self.run.consumer
         recorder.epoch = self.epoch
         return recorder
+
+    def works_with(self, workers: Any) -> None:
+        """The worker processes of the iterator, by number, once they are started."""
+        self._workers = list(workers or ())
 
     # --- indices and tasks --------------------------------------------------------------------------------------------
 
@@ -272,11 +278,20 @@ class Walk:
             self._leave()
             return
         if isinstance(error, Exception):
-            self._main.mark(Kind.ERROR, number)
-            tell_failure(self.run, self._main, error, number, self._tasks, workers, self._row_of)
+            self._tell_failure(error, number, workers)
             self._tasks.pop(number, None)
         self._end_hold(number + 1, now())
         self.next_number = number + 1
+
+    def _tell_failure(self, error: BaseException, number: int, workers: Any) -> None:
+        self._main.mark(Kind.ERROR, number)
+        tell_failure(self.run, self._main, error, number, self._tasks, workers, self._row_of)
+
+    def _tell_death(self) -> None:
+        """A worker died while the loop was at its own work: torch raises there, from a signal's handler."""
+        error, workers = getattr(sys, "last_value", None), self._workers
+        if type(error) is RuntimeError and not self.run.failure and killed_by(error, workers):
+            self._tell_failure(error, self.next_number, workers)
 
     def _row_of(self, worker: int) -> Row | None:
         return self.own_row if self.progress is None or worker < 0 else self.progress.row(worker)
@@ -315,6 +330,8 @@ class Walk:
         """Record a step that the iterator's end cut off, if the thread that took the batch let go."""
         if threading.get_ident() == self._thread:
             self._end_unsaid_step(now())
+            self._tell_death()
+        self._workers = []
         self._tell_epoch(complete=False)
         self._leave()
 

@@ -305,6 +305,36 @@ def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None
     assert seen.err.count("the script goes on without it") == 1
 
 
+KILLED = """
+import os, signal, time
+from torch.utils.data import DataLoader
+
+class Deadly:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        if index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+for batch in DataLoader(Deadly(), batch_size=2, num_workers=1):
+    time.sleep(60)  # torch's signal handler raises here
+"""
+
+
+def test_a_worker_that_is_killed_while_the_loop_works_is_told_with_its_sample(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)
+    seen = done([*RUN, "killed.py"], tmp_path, tmp_path)
+    assert seen.code == 1
+    [trace] = traces(tmp_path).values()
+    assert trace.run.state == "failed"
+    assert trace.run.reason.endswith("was killed by SIGKILL while reading sample 3 of batch 1)")
+    [died] = trace.window(0, trace.duration_ns + 1, {Kind.DIED})
+    assert (int(died["batch"]), int(died["sample"]), int(died["value"])) == (1, 3, -9)
+    assert "was killed by SIGKILL while reading sample 3 of batch 1" in seen.err
+
+
 FULL = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
