@@ -34,7 +34,7 @@ from app.tune_command import add_tune_options, run_tune
 from app.verdict_commands import add_verdict_commands
 from app.wire import RunSummary
 from loader_core.errors import LoaderscopeError
-from loader_core.lessons.recording import run_file
+from loader_core.lessons.recording import OWN_SECONDS, run_file
 from loader_core.start import MOST_HEADROOM_STEPS, new_group
 from loader_core.trace import export
 from loader_core.trace.home import runs_home
@@ -221,7 +221,9 @@ def learn_command(options: argparse.Namespace) -> int:
     if options.call and options.mine is None:
         raise UsageError("--call says what to walk through in a file: name the file with --mine FILE")
     if options.mine is not None:
-        run_file(options.mine, options.call)  # what is wrong with the file is better said here than in the page
+        # What is wrong with the file is better said here than in the page.
+        out.print(f"Running {options.mine.name}, for {OWN_SECONDS:g} s at most.", markup=False)
+        run_file(options.mine, options.call)
         mine = options.mine.resolve()
         query = "?view=learn&lesson=mine"
         return _serve(settings, browser=not options.no_browser, query=query, mine=mine, call=options.call)
@@ -313,7 +315,8 @@ def run_command(options: argparse.Namespace) -> int:
         raise UsageError(f"{sys.executable} cannot be started: {error.strerror}") from error
     returncode = process.wait()
     with contextlib.suppress(BrokenPipeError):  # nobody reads what we say: the script's exit counts all the same
-        show(seen_of(group, folder, script=process.pid, returncode=returncode), folder, err)
+        seen = seen_of(group, folder, script=process.pid, returncode=returncode)
+        show(seen, folder, err, returncode=returncode)
     return leave_like(returncode)
 
 
@@ -378,13 +381,21 @@ def list_command(options: argparse.Namespace) -> int:
     async def summaries() -> list[RunSummary]:
         settings = settings_of(options)
         async with RunStore(settings, Host()) as store:
-            return store.summaries()
+            return await store.looked_at()
 
     runs = asyncio.run(summaries())
     if options.json:
         out.print_json(json.dumps([run.model_dump() for run in runs]))
         return 0
-    table = Table("run", "name", "state", "seconds", "batches", "samples", "MB", box=None)
+    if not runs:
+        out.print("There are no runs yet. Record one: loaderscope run train.py", markup=False)
+        return 0
+    table = Table(box=None)
+    table.add_column("run", no_wrap=True)  # what other commands ask for
+    table.add_column("name", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for column in ("seconds", "batches", "samples", "MB"):
+        table.add_column(column, justify="right", no_wrap=True)
     for run in runs[:SHOWN_RUNS]:
         numbers = (
             f"{run.duration_ns / 1e9:.1f}",

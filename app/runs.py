@@ -98,6 +98,12 @@ class RunStore:
         runs = sorted(self._runs.values(), key=lambda run: (run.started_unix_ns, run.id), reverse=True)
         return [run.summary() for run in runs]
 
+    async def looked_at(self) -> list[RunSummary]:
+        """The same, after each of them was looked at."""
+        for run in list(self._runs.values()):
+            await self._look_at(run)
+        return self.summaries()
+
     def summary(self, run_id: str) -> RunSummary:
         """One run. Raises NotFoundError."""
         return self._find(run_id).summary()

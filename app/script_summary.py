@@ -127,10 +127,12 @@ def _goes_on(epochs: object) -> object:
     return np.concatenate([[False], column[1:] == column[:-1]]) if len(column) else column.astype(bool)
 
 
-def show(seen: list[Seen], runs_home: Path, screen: Console) -> None:
-    """Print the table, what went wrong, and how to open it."""
+def show(seen: list[Seen], runs_home: Path, screen: Console, *, returncode: int = 0) -> None:
+    """Print the table, what went wrong, and how to open it. `returncode`: how the script ended."""
     if not seen:
-        screen.print("Loaderscope: the script iterated over no DataLoader, so nothing was recorded.", style="dim")
+        why = f"ended with exit code {returncode} before it iterated" if returncode > 0 else "iterated"
+        over = "a" if returncode > 0 else "no"
+        screen.print(f"Loaderscope: the script {why} over {over} DataLoader, so nothing was recorded.", style="dim")
         return
     table = Table(box=None, padding=(0, 1), title="Loaderscope", title_justify="left", title_style="bold")
     for column in ("loader, run", "batches", "samples/s", "waiting", "longest wait"):

@@ -62,7 +62,7 @@ _PHASES: dict[PhaseName, Bilingual] = {
     "receive": Bilingual("recibiendo", "receiving"),
     "pin": Bilingual("fijando memoria", "pinning"),
     "copy": Bilingual("copiando", "copying"),
-    "end": Bilingual("ninguno: la época terminaba", "none: the epoch ended"),
+    "end": Bilingual("ninguno: la época acabó, o falló", "none: the epoch ended, or failed"),
     "other": Bilingual("sin registrar", "not recorded"),
 }
 
@@ -185,7 +185,7 @@ class _Printer:
         order, rhythm = budget.head_of_line, budget.periodicity
         if headroom is not None:
             self._say(headroom_sentence(headroom))
-        if order is not None and order.hol_ns:
+        if order is not None and order.gain_ns >= MIN_PHASE_SHARE * sum(phase.total_ns for phase in budget.waiting):
             self._say(_TEXTS["order"].format(hol=duration(order.hol_ns), gain=duration(order.gain_ns)))
         if rhythm is not None and rhythm.in_step:
             self._say(_TEXTS["in step"].format(lag=rhythm.lag, r=f"{rhythm.autocorrelation:.2f}"))

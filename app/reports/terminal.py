@@ -33,6 +33,9 @@ class _Printer:
 
     def short(self, verdict: Verdict, finding: Finding) -> None:
         self._head(finding)
+        if finding.confidence == "low" and finding.code is not Code.UNDETERMINED:
+            about = TEXTS["confidence"].format(confidence=CONFIDENCE[finding.confidence])
+            self._say(Bilingual.same("  ") + about, style="dim")
         if finding.code is Code.LOADER_OK:
             return
         line = changed_line(finding)

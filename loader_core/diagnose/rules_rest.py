@@ -35,8 +35,8 @@ def missing(desk: Desk) -> Bilingual | None:
     if steps < LEAST_STEPS:
         seen = len(grounds.steps)
         return Bilingual(
-            "Se vieron {seen} pasos, y {steps} tras el calentamiento: hacen falta {least}.",
-            "{seen} steps were seen, {steps} of them after the warm-up: {least} are needed.",
+            "Hacen falta {least} pasos tras el calentamiento, y se vieron {steps} ({seen} en total).",
+            "{least} steps after the warm-up are needed, and {steps} were seen ({seen} in all).",
         ).format(seen=count(seen), steps=count(steps), least=count(LEAST_STEPS))
     if not len(grounds.waits):
         return Bilingual("No se registró ninguna espera del bucle.", "No wait of the loop was recorded.")
@@ -74,7 +74,7 @@ def undetermined(desk: Desk, lacking: Bilingual) -> Finding:
     evidence = [desk.evidence(_STEPS, "count", Kind.STEP)]
     return _rest(
         Code.UNDETERMINED,
-        Bilingual("No se puede saber: ", "This cannot be told: ") + lacking,
+        lacking,
         confidence="low",
         evidence=evidence,
         advice=Bilingual(
@@ -97,14 +97,14 @@ def unexplained(desk: Desk) -> Finding:
     times, setting = grounds.worker_times, grounds.setting
     if times is None or not grounds.workers or times.made_ns >= grounds.step_median_ns * grounds.workers:
         text = Bilingual(
-            "el bucle espera el {share} de su tiempo, y ninguna causa conocida explica ni la décima parte.",
-            "the loop waits for {share} of its time, and no known cause explains as much as a tenth of that.",
+            "El bucle espera el {share} de su tiempo, y ninguna causa conocida explica ni la décima parte.",
+            "The loop waits for {share} of its time, and no known cause explains as much as a tenth of that.",
         )
         return undetermined(desk, text.format(share=share(grounds.wait_share or 0.0)))
     late = Bilingual(
-        "el bucle espera el {share} de su tiempo, aunque sus {workers} workers dan abasto de media ({made} por lote, "
+        "El bucle espera el {share} de su tiempo, aunque sus {workers} workers dan abasto de media ({made} por lote, "
         "{step} por paso): algo los retrasa de vez en cuando.",
-        "the loop waits for {share} of its time, though its {workers} workers are fast enough in the mean ({made} per "
+        "The loop waits for {share} of its time, though its {workers} workers are fast enough in the mean ({made} per "
         "batch, {step} per step): something delays them now and then.",
     ).format(
         share=share(grounds.wait_share or 0.0),
@@ -117,6 +117,9 @@ def unexplained(desk: Desk) -> Finding:
     if setting is None or factor <= setting.prefetch_factor:
         return finding
     changed = replace(setting, prefetch_factor=factor)
+    predicted = desk.predict(changed)
+    if predicted is not None and predicted.samples_per_s <= (grounds.samples_per_s or 0.0):
+        return finding
     return replace(
         finding,
         advice=Bilingual(
@@ -125,7 +128,7 @@ def unexplained(desk: Desk) -> Finding:
         ).format(factor=count(factor)),
         changes=(argument("prefetch_factor", factor),),
         setting=changed,
-        predicted=desk.predict(changed),
+        predicted=predicted,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from rich.console import Console
 
 from app.cli import main
 from app.run_options import add_run_options, run_settings
@@ -131,6 +132,21 @@ def test_a_token_that_is_refused_is_not_repeated(
 def test_names_in_the_list_are_text_and_no_markup(recorded: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     assert "[red]first[/red]" in capsys.readouterr().out
+
+
+def test_the_list_has_whole_ids_and_what_runs_came_to(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out == "There are no runs yet. Record one: loaderscope run train.py\n"
+    name = "20261130-205654-1d92"  # its process ended before it could say what the run came to
+    with Recording.create(home / "runs" / name, run_id=name, name="a long name " * 9) as recording:
+        for number in range(3):
+            recording.consumer.mark(Kind.STEP, number, value=4)
+    monkeypatch.setattr("app.cli.out", Console(width=72, highlight=False))
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(rf"{name} .* finished +\d+\.\d +3 +12 +\d", said), said
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

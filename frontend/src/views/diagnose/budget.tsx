@@ -90,6 +90,7 @@ function Waiting({ budget }: { readonly budget: StepBudget }) {
   const phases = budget.waiting.filter((phase) => phase.share >= MIN_PHASE_SHARE);
   const { head_of_line: order, periodicity } = budget;
   if (phases.length === 0) return null;
+  const waited = budget.waiting.reduce((sum, { total_ns }) => sum + total_ns, 0);
   return (
     <div class="waiting-phases">
       <h3>{t("budget.waiting")}</h3>
@@ -108,7 +109,7 @@ function Waiting({ budget }: { readonly budget: StepBudget }) {
         ))}
       </dl>
       {periodicity?.in_step && <p class="remark">{t("budget.in_step", { workers: number(periodicity.lag) })}</p>}
-      {order && order.hol_ns > 0 && (
+      {order && order.gain_ns >= MIN_PHASE_SHARE * waited && (
         <p class="remark">
           {t("budget.order", {
             waits: tCount("budget.waits", order.waits, number(order.waits)),
