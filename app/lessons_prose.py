@@ -13,7 +13,7 @@ PLACES = (
 """Where the prose is: in an installed wheel, and in a checkout."""
 
 _TERM = re.compile(r"\[\[([\w-]+)(?:\|([^\]]+))?\]\]")
-_MEASURE = re.compile(r"\{(\w+)\}")
+_MEASURE = re.compile(r"\{\??(\w+)\}")
 
 
 def prose_of(number: int, language: str) -> list[str]:

@@ -18,6 +18,9 @@ function texts(value: unknown, at = ""): [string, string][] {
 
 const read = (language: string, name: string): [string, string][] => texts(JSON.parse(readFileSync(new URL(`${language}/${name}`, folder), "utf8")));
 
+/** The measured numbers that a text names, and whether each waits for the prediction. */
+const measured = (text: string) => pieces(text).flatMap((piece) => (piece.kind === "measure" ? [`${piece.waits ? "?" : ""}${piece.name}`] : [])).sort();
+
 /** What is the same word in both languages: short labels and code alone. */
 const isWord = (text: string) => withoutCode(text).trim().split(/\s+/).length <= 3;
 
@@ -31,6 +34,7 @@ test.each(names)("%s has the same keys and placeholders in both languages, and n
   expect([...spanish.keys()].sort()).toEqual([...english.keys()].sort());
   for (const [key, text] of spanish) {
     expect([name, key, placeholders(english.get(key)!)]).toEqual([name, key, placeholders(text)]);
+    expect([name, key, measured(english.get(key)!)]).toEqual([name, key, measured(text)]);
     expect([key, text.trim()]).not.toEqual([key, ""]);
     expect([key, english.get(key)!.trim()]).not.toEqual([key, ""]);
   }

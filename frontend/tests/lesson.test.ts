@@ -106,7 +106,7 @@ test("a lesson is done when it was seen to its end and answered", () => {
 // --- text ---
 
 test("prose is cut at its marks and nothing is lost", () => {
-  expect(pieces("a `x*y` *b* [[iterator|iterador]] {n}.")).toEqual([
+  expect(pieces("a `x*y` *b* [[iterator|iterador]] {n}{?m}.")).toEqual([
     { kind: "text", text: "a " },
     { kind: "code", text: "x*y" },
     { kind: "text", text: " " },
@@ -114,10 +114,11 @@ test("prose is cut at its marks and nothing is lost", () => {
     { kind: "text", text: " " },
     { kind: "term", term: "iterator", text: "iterador" },
     { kind: "text", text: " " },
-    { kind: "measure", name: "n" },
+    { kind: "measure", name: "n", waits: false },
+    { kind: "measure", name: "m", waits: true },
     { kind: "text", text: "." },
   ]);
-  expect(withoutCode("`x1` {n2} 3")).toBe("  3");
+  expect(withoutCode("`x1` {n2}{?m4} 3")).toBe("  3");
 });
 
 test("code is coloured without a character lost, over strings of several lines too", () => {

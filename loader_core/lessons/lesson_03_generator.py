@@ -25,8 +25,8 @@ def count_letters(sequence):
     return index
 
 
-# es: Llamarla no ejecuta nada: da un generador.
-# en: Calling it runs nothing: it gives a generator.
+# es: La llamada da un generador.
+# en: The call gives a generator.
 pairs = count_letters("abc")
 first = next(pairs)
 rest = list(pairs)

@@ -133,9 +133,10 @@ def read(log: Log) -> Mapping[str, Measure]:
     """What came of the samples: batches, padding, or an error."""
     measures = {
         "fails": Measure(log.fault is not None),
-        "error": Measure("" if log.fault is None else log.fault.type),
         "collate_calls": Measure(len(steps_of(log, "collate", "call")), "calls"),
     }
+    if log.fault is not None:
+        measures["error"] = Measure(log.fault.type)
     found = {wanted: name(log, wanted) for wanted in ("values", "places", "padding")}
     if found["values"] is not None and found["padding"] is not None and found["places"] is not None:
         values, places = int(found["values"].text), int(found["places"].text)

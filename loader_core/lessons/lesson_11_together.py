@@ -137,7 +137,7 @@ def measure(setting: Setting) -> Findings:
             f"{function}_step": Measure(total_ns(rows, Kind.STEP) / 1e9, "s"),
         }
     return Findings(
-        measures=measures | _differences(measures, losses),
+        measures=measures | _differences(measures, losses) | _ecosystem(),
         curves=[
             Curve(f"loss_{name}", "batches", "nats", tuple(range(len(one))), tuple(one)) for name, one in losses.items()
         ],
@@ -159,6 +159,39 @@ def _differences(measures: Mapping[str, Measure], losses: Mapping[str, Any]) -> 
         "last_loss": Measure(sum(first[-4:]) / 4, "nats"),
         "workers_help": Measure(hand / ours > HELPS),
     }
+
+
+def _ecosystem() -> dict[str, Measure]:
+    """Classes of torch's own datasets of which our loader gives the batches that torch's gives."""
+    import torch
+    from torch.utils.data import ConcatDataset, StackDataset, Subset, TensorDataset
+
+    pairs = TensorDataset(torch.arange(24).reshape(12, 2), torch.arange(12) % 3)
+    found: tuple[Any, ...] = (
+        pairs,
+        Subset(pairs, [7, 1, 4]),
+        ConcatDataset([pairs, pairs]),
+        StackDataset(pairs, pairs),
+    )
+    same = [type(dataset).__name__ for dataset in found if _same_batches(dataset)]
+    return {"ecosystem": Measure(len(same), "datasets"), "ecosystem_names": Measure(", ".join(same))}
+
+
+def _same_batches(dataset: Any) -> bool:
+    import torch
+
+    import loader_core.engine
+
+    ours: Any = loader_core.engine.DataLoader(dataset, 4)
+    return all(_same(*both) for both in zip(ours, torch.utils.data.DataLoader(dataset, 4), strict=True))
+
+
+def _same(one: Any, other: Any) -> bool:
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    return len(one) == len(other) and all(map(_same, one, other))
 
 
 HELPS = 1.25

@@ -33,10 +33,8 @@ from loader_core.lessons.lesson import Findings, Lesson, Setting
 from loader_core.lessons.log import Cut, LessonHost, Log, Source, thinned, to_json
 from loader_core.lessons.output import Output
 from loader_core.lessons.program import shown
+from loader_core.lessons.recording import REFUSED
 from loader_core.lessons.tracer import Tracer
-
-REFUSED = 3
-"""Exit status when there is no log."""
 
 PROGRAM_FILE = "program.py"
 
@@ -152,14 +150,17 @@ OWN = "mine"
 
 def record_file(file: Path, call: str, stream: int, *, seconds: float) -> NoReturn:
     """Traces a file of the user's: as a script, or, with `call`, a loop over what that expression gives."""
-    text = file.read_text("utf-8")
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LessonError(f"it cannot be read as text: {error}") from error
     sources = [Source(file.name, 1, tuple(text.splitlines()))]
     driver = f"for item in {call}:\n    print(item)\n" if call else ""
     if driver:
         sources.append(Source("--call", 1, tuple(driver.splitlines())))
-    for name, code in ((str(file), text), ("--call", driver)):
+    for name, place, code in (("it", file.name, text), ("--call", "--call", driver)):
         try:
-            compile(code, name, "exec")
+            compile(code, place, "exec")
         except (SyntaxError, ValueError) as error:
             raise LessonError(f"{name} is no Python that this interpreter reads: {error}") from error
     os.chdir(file.parent)

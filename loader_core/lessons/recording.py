@@ -26,6 +26,9 @@ MEASURING_S = 60.0
 OWN_SECONDS = 10.0
 """For a user's own program."""
 
+REFUSED = 3
+"""Exit status of an execution that says in its last line why there is no log."""
+
 MAX_ANSWER_BYTES = 4 * MAX_LOG_BYTES
 _REASON_LENGTH = 400
 _ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +129,8 @@ def checked_answer(order: Order, returncode: int, answer: bytes, said: bytes) ->
         return answer
     lines = said.decode("utf-8", "replace").strip().splitlines()
     why = f": {lines[-1][-_REASON_LENGTH:]}" if lines else ""
+    if returncode == REFUSED and lines:
+        raise LessonError(f"{order.subject}: {lines[-1][-_REASON_LENGTH:]}")
     if returncode < 0:
         how = f"its process was ended by {signal.Signals(-returncode).name}"
     elif returncode == 0:

@@ -157,6 +157,12 @@ def test_all_loaders_teach_the_same_and_the_one_by_hand_waits_most(log_of: LogOf
     assert number(log, "by_hand_wait") > number(log, "of_ours_wait")
 
 
+def test_datasets_that_torch_brings_give_the_same_batches_with_either_loader(log_of: LogOf) -> None:
+    log = log_of("11-together")
+    assert value(log, "ecosystem_names") == "TensorDataset, Subset, ConcatDataset, StackDataset"
+    assert number(log, "ecosystem") == 4
+
+
 def test_without_workers_the_advantage_is_gone(log_of: LogOf) -> None:
     assert number(log_of("11-together", "no-workers"), "faster") < number(log_of("11-together"), "faster")
 

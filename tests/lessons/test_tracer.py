@@ -245,12 +245,15 @@ def test_what_a_program_starts_ends_with_it(run_text: RunText, tmp_path: Path) -
 
 
 def test_a_file_that_is_no_python_says_so(run_text: RunText, tmp_path: Path) -> None:
-    with pytest.raises(LessonError, match=r"is no Python that this interpreter reads: .*line 1"):
+    with pytest.raises(LessonError, match=r"^own\.py: it is no Python that this interpreter reads: .*line 1"):
         run_text("def broken(:\n")
     with pytest.raises(LessonError, match="--call is no Python"):
         run_text("x = 1\n", call="squares(")
     with pytest.raises(LessonError, match="is not a file: give the Python file"):
         recording.run_file(tmp_path / "none.py")
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LessonError, match=r"^bytes\.py: it cannot be read as text: .*0xff"):
+        recording.run_file(tmp_path / "bytes.py")
 
 
 def test_a_call_is_walked_through_beside_the_file(run_text: RunText) -> None:

@@ -36,6 +36,19 @@ export function markSeen(lesson: string, share: number, variant: string): void {
   if (seen !== known.seen || broken !== known.broken) note(lesson, { seen, broken });
 }
 
+/** The lesson whose numbers were asked for without a prediction. */
+const uncovered = signal("");
+
+export function uncover(lesson: string): void {
+  uncovered.value = lesson;
+}
+
+/** Whether what would give the prediction away may be shown: it was made and run, or the numbers were asked for. */
+export function isRevealed(lesson: string): boolean {
+  const { guess, seen } = progressOf(lesson);
+  return (guess !== null && seen >= 1) || uncovered.value === lesson;
+}
+
 export function forgetProgress(): void {
   progress.value = {};
 }

@@ -32,6 +32,9 @@ export const pointed = signal<Pointed | null>(null);
 export const playing = signal(false);
 /** Steps per second while it plays. */
 export const SPEEDS = [1, 2, 5, 15] as const;
+/** Whether it plays the whole in a few seconds, however many steps there are. */
+const hurrying = signal(false);
+const HURRY = { perSecond: 15, seconds: 8 };
 export const speed = signal<(typeof SPEEDS)[number]>(2);
 
 export const card = computed(() => (cards.value.phase === "ready" ? (cards.value.is.find(({ id }) => id === lesson.value) ?? null) : null));
@@ -184,7 +187,18 @@ export function runBy(by: 1 | -1): void {
 /** Plays from here, or from the beginning if this is the end. */
 export function togglePlaying(): void {
   if (!playing.value && atEnd.value) cursor.value = -1;
+  hurrying.value = false;
   playing.value = !playing.value && film.value !== null;
+}
+
+/** Plays the whole from its beginning, in a few seconds: the arrow keys are there for the details. */
+export function playThrough(): void {
+  if (!film.value) return;
+  batch(() => {
+    cursor.value = -1;
+    hurrying.value = true;
+    playing.value = true;
+  });
 }
 
 function keepPlaying(): () => void {
@@ -195,13 +209,13 @@ function keepPlaying(): () => void {
     timer = setInterval(() => {
       const shown = film.peek();
       if (!shown) return;
-      const next = shown.clamp(cursor.peek() + 1);
-      const stops = runTo(shown.log, next - 1, new Set(breakpoints.peek()), 1) === next && breakpoints.peek().length > 0;
+      const stride = hurrying.value ? Math.ceil((shown.last + 1) / (HURRY.perSecond * HURRY.seconds)) : 1;
+      const stop = runTo(shown.log, shown.clamp(cursor.peek()), new Set(breakpoints.peek()), 1); // a breakpoint, or the last
       batch(() => {
-        cursor.value = next;
-        if (next === shown.last || stops) playing.value = false;
+        cursor.value = Math.min(shown.clamp(cursor.peek() + stride), stop);
+        if (cursor.value === stop) playing.value = false;
       });
-    }, 1000 / speed.value);
+    }, 1000 / (hurrying.value ? HURRY.perSecond : speed.value));
   });
   return () => {
     clearInterval(timer);

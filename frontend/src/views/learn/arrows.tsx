@@ -18,8 +18,7 @@ export function Arrows({ box }: { readonly box: RefObject<HTMLElement | null> })
     const whole = box.current;
     if (!whole) return;
     arrows.value = measured(whole);
-    // Not taken from the scroll size, which the drawing itself would make larger for ever.
-    size.value = { width: whole.clientWidth, height: Math.max(0, ...[...whole.children].map((child) => (child instanceof HTMLElement ? child.offsetTop + child.offsetHeight : 0))) };
+    size.value = { width: whole.clientWidth, height: whole.clientHeight };
   };
   useSignalEffect(() => {
     void picture.value;
@@ -27,8 +26,13 @@ export function Arrows({ box }: { readonly box: RefObject<HTMLElement | null> })
   });
   useEffect(() => {
     const observer = new ResizeObserver(measure);
-    if (box.current) observer.observe(box.current);
-    return () => observer.disconnect();
+    const whole = box.current;
+    if (whole) observer.observe(whole);
+    whole?.addEventListener("scroll", measure, { capture: true, passive: true }); // of either column
+    return () => {
+      observer.disconnect();
+      whole?.removeEventListener("scroll", measure, { capture: true });
+    };
   }, []);
   return (
     <svg class="arrows" width={size.value.width} height={size.value.height} aria-hidden="true">
@@ -52,10 +56,10 @@ function measured(box: HTMLElement): Arrow[] {
     const end = to.getBoundingClientRect();
     // Where boxes lie below each other there is no room for arrows: there the light alone joins them.
     if (end.left < start.right) return;
-    const x1 = start.right - origin.left + box.scrollLeft + 3;
-    const y1 = start.top + start.height / 2 - origin.top + box.scrollTop;
-    const x2 = end.left - origin.left + box.scrollLeft - 1;
-    const y2 = end.top - origin.top + box.scrollTop + Math.min(14, end.height / 2);
+    const x1 = start.right - origin.left + 3;
+    const y1 = start.top + start.height / 2 - origin.top;
+    const x2 = end.left - origin.left - 1;
+    const y2 = end.top - origin.top + Math.min(14, end.height / 2);
     const bend = Math.max(16, (x2 - x1) / 2);
     const curve = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
     const head = `M${x2 - HEAD_PX} ${y2 - HEAD_PX + 1}L${x2} ${y2}L${x2 - HEAD_PX} ${y2 + HEAD_PX - 1}`;

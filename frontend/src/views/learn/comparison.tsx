@@ -2,11 +2,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { LessonCard, Log } from "../../lesson/log";
-import { joined } from "../../i18n/format";
+import { DASH, joined } from "../../i18n/format";
 import { film, logOf, openLesson } from "../../store/lesson";
-import { progressOf } from "../../store/lesson-progress";
+import { isRevealed } from "../../store/lesson-progress";
 import { Rich } from "./rich";
-import { proseOf, tl, worded, type LessonProse } from "./words";
+import { proseOf, tl, wordedMeasure, type LessonProse } from "./words";
 import type { LessonId } from "../../lesson/ids";
 
 interface Props {
@@ -23,10 +23,9 @@ export function Comparison({ card, prose }: Props) {
   const words = prose.table;
   const own = film.value?.log;
   if (!table || !words || !own) return null;
-  const { guess, seen } = progressOf(card.id);
   const others = [...new Set(table.rows.flatMap(({ cells }) => cells.map(({ lesson }) => lesson)))].filter((id) => id !== card.id);
   // What the prediction asks for stands in a table of its own lesson too.
-  if (others.length === 0 && !(guess !== null && seen >= 1)) return null;
+  if (others.length === 0 && !isRevealed(card.id)) return null;
   const measure = async () => {
     isMeasuring.value = true;
     for (const id of others) {
@@ -67,8 +66,8 @@ export function Comparison({ card, prose }: Props) {
                   )}
                 </th>
                 {cells.map(({ lesson, measure: name }) => {
-                  const found = (lesson === card.id ? own : logs.value[lesson])?.measures[name];
-                  return <td key={name}>{found ? joined(worded(found)) : "–"}</td>;
+                  const log = lesson === card.id ? own : logs.value[lesson];
+                  return <td key={name}>{log?.measures[name] ? joined(wordedMeasure(log, name)) : DASH}</td>;
                 })}
               </tr>
             ))}

@@ -28,6 +28,7 @@ export function CurveChart({ curves }: { readonly curves: readonly Curve[] }) {
   const inner = { width: Math.max(80, width.value - PAD.left - PAD.right), height: HEIGHT - PAD.top - PAD.bottom };
   const across = extent(curves.flatMap(({ x }) => x));
   const up = extent([...curves.flatMap(({ y }) => y), ...(guess === null ? [] : [guess])]);
+  const ticks = roundTicks(across, Math.max(2, Math.floor(inner.width / 90)));
   const nowNs = xUnit === "ns" ? (picture.value.step?.at_ns ?? null) : null;
   return (
     <figure class="curve-chart" ref={box}>
@@ -64,9 +65,9 @@ export function CurveChart({ curves }: { readonly curves: readonly Curve[] }) {
               </text>
             </g>
           ))}
-          {roundTicks(across, Math.max(2, Math.floor(inner.width / 90))).map((tick) => (
+          {ticks.map((tick, index) => (
             <text key={tick} x={position(tick, across, inner.width)} y={inner.height + 17} text-anchor={position(tick, across, inner.width) > inner.width - 24 ? "end" : tick === 0 ? "start" : "middle"}>
-              {axisText(tick, unitWord(xUnit))}
+              {axisText(tick, xUnit === "ns" || index === ticks.length - 1 ? unitWord(xUnit) : "")}
             </text>
           ))}
           {curves.map((curve, index) => (

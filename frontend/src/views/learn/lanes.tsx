@@ -24,6 +24,7 @@ import { proseOf, tl } from "./words";
 
 const LANE_PX = 26;
 const RULER_PX = 22;
+const TICK_TEXT_PX = 44;
 /** Times go into the store in this unit, in 32 bits: up to seven minutes. */
 const UNIT_NS = 100;
 
@@ -38,6 +39,7 @@ function Lanes({ log }: { readonly log: Log }) {
   const store = storeOf(log);
   const lanes = log.lanes.map((label, lane): Lane => ({ lane, role: "main", worker: -1, rank: 0, pids: [], label }));
   const layout = layOut(lanes, () => false, LANE_PX * lanes.length);
+  const simulated = new Set(log.spans.flatMap((span) => (span.simulated ? [span.lane] : [])));
   const wholeNs = Math.max(1, ...log.spans.map(({ end_ns }) => end_ns));
   useEffect(() => {
     const drawn = canvas.current!;
@@ -49,7 +51,8 @@ function Lanes({ log }: { readonly log: Log }) {
       const scale = new TimeScale(0, wholeNs * 1.01, surface.width);
       const ruled = ticks(scale, 96);
       const { context } = surface;
-      paintRuler({ ...surface, height: RULER_PX }, palette, scale, ruled.ticks, ruled.stepNs);
+      const named = ruled.ticks.filter(({ ns }) => scale.toPx(ns) < surface.width - TICK_TEXT_PX); // none is cut at the edge
+      paintRuler({ ...surface, height: RULER_PX }, palette, scale, named, ruled.stepNs);
       context.save();
       context.translate(0, RULER_PX);
       paintGrid(surface, palette, scale, ruled.ticks);
@@ -100,6 +103,7 @@ function Lanes({ log }: { readonly log: Log }) {
         {layout.rows.map((row) => (
           <span key={row.lane.lane} style={{ height: `${row.height}px` }} title={laneName(log, row.lane.label)}>
             <span>{laneName(log, row.lane.label)}</span>
+            {simulated.has(row.lane.lane) && <span class="chip notice">{t("flag.simulated_short")}</span>}
           </span>
         ))}
       </div>

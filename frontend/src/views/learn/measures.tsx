@@ -2,22 +2,20 @@
 import { joined } from "../../i18n/format";
 import type { Curve, Log } from "../../lesson/log";
 import { card, film } from "../../store/lesson";
-import { progressOf } from "../../store/lesson-progress";
+import { isRevealed, uncover } from "../../store/lesson-progress";
 import { hidden } from "../../store/url";
 import { CurveChart } from "./curve-chart";
 import { Rich } from "./rich";
-import { proseOf, tl, worded } from "./words";
-import { useSignal } from "@preact/signals";
+import { proseOf, tl, worded, wordedMeasure } from "./words";
 
 /** The numbers give the prediction away: they are shown once it was made and run, or when they are asked for. */
 export function Measures() {
-  const asked = useSignal("");
   const log = film.value?.log;
   const known = card.value;
   if (!log || !known || hidden.value.includes("measures")) return null;
-  const { guess, seen } = progressOf(known.id);
-  const isOpen = known.prediction === null || (guess !== null && seen >= 1) || asked.value === known.id;
-  const names = Object.keys(log.measures);
+  const isOpen = known.prediction === null || isRevealed(known.id);
+  const inTable = new Set(known.table?.rows.flatMap(({ cells }) => cells.filter(({ lesson }) => lesson === known.id).map(({ measure }) => measure)));
+  const names = Object.keys(log.measures).filter((name) => !inTable.has(name));
   if (names.length === 0 && log.curves.length === 0) return null;
   return (
     <section class="measures" aria-labelledby="measures-title">
@@ -40,7 +38,7 @@ export function Measures() {
       ) : (
         <p class="quiet">
           {tl("measures.covered")}{" "}
-          <button type="button" class="term" onClick={() => (asked.value = known.id)}>
+          <button type="button" class="term" onClick={() => uncover(known.id)}>
             {tl("measures.show")}
           </button>
         </p>
@@ -51,7 +49,7 @@ export function Measures() {
 
 function One({ log, name }: { readonly log: Log; readonly name: string }) {
   const words = proseOf(log.lesson)?.measures?.[name];
-  const { value, unit } = worded(log.measures[name]!);
+  const { value, unit } = wordedMeasure(log, name);
   return (
     <div>
       <dt>

@@ -15,6 +15,7 @@ export function OutputPane() {
     queueMicrotask(() => box.current && (box.current.scrollTop = box.current.scrollHeight));
   });
   const log = film.value?.log;
+  if (log && log.fault === null && log.cut === "" && log.steps.every((one) => one.output === "")) return null;
   const first = card.value?.variants[0] ?? "";
   const original = log && log.variant !== first ? base.value : null;
   const lines = output === "" ? [] : linesOf(output);

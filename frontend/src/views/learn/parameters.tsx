@@ -34,7 +34,7 @@ function One({ parameter, value }: { readonly parameter: Parameter; readonly val
           name={id}
           label={label}
           value={String(value)}
-          options={choices.map((choice) => ({ value: choice, label: choice }))}
+          options={choices.map((choice) => ({ value: choice, label: words?.values?.[choice] ?? choice }))}
           disabled={disabled}
           onChoose={(chosen) => setParameter(name, chosen)}
         />
@@ -57,7 +57,9 @@ function One({ parameter, value }: { readonly parameter: Parameter; readonly val
     );
   }
   const [min, max] = [parameter.min ?? 0, parameter.max ?? 0];
-  const shown = worded({ value, unit });
+  const counted = worded({ value, unit });
+  // "samples: 48", and not "samples: 48 samples".
+  const shown = label === counted.unit ? { ...counted, unit: "" } : counted;
   return (
     <label class="lesson-parameter" title={about}>
       <span>{label}</span>
@@ -69,7 +71,7 @@ function One({ parameter, value }: { readonly parameter: Parameter; readonly val
         value={Number(value)}
         disabled={disabled}
         style={{ "--filled": `${((Number(value) - min) / Math.max(1e-9, max - min)) * 100}%` }}
-        aria-valuetext={`${shown.value} ${shown.unit}`}
+        aria-valuetext={`${counted.value} ${counted.unit}`}
         onInput={(event) => setParameter(name, event.currentTarget.valueAsNumber)}
       />
       <output style={{ minWidth: `${Math.max(2, String(max).length)}ch` }}>

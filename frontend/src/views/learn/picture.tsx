@@ -1,4 +1,5 @@
 /** The picture of a step: frames with their names, the objects that they name, and what was printed. */
+import { useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Frame, Local } from "../../lesson/log";
 import { placed } from "../../lesson/walk";
@@ -11,6 +12,10 @@ import { tl } from "./words";
 export function PicturePane() {
   const box = useRef<HTMLDivElement>(null);
   const { stack, things, cursor } = picture.value;
+  useSignalEffect(() => {
+    void picture.value;
+    queueMicrotask(() => box.current && bringChangesIntoView(box.current));
+  });
   if (!film.value) return <div class="scene" aria-hidden="true" />;
   if (cursor < 0) {
     return (
@@ -37,13 +42,37 @@ export function PicturePane() {
         ))}
       </section>
       <section class="things" aria-label={tl("picture.things")}>
-        {alone.map((thing) => (
-          <ThingBox key={thing.id} thing={thing} within={within} />
+        {alone.map((thing, index) => (
+          <ThingBox key={thing.id} thing={thing} within={within} isFirst={index === 0} />
         ))}
       </section>
       <Arrows box={box} />
     </div>
   );
+}
+
+/** The frame that runs, and what this step has changed: each column scrolls for itself, and no farther than it must. */
+function bringChangesIntoView(box: HTMLElement): void {
+  const [frames, things] = [box.querySelector<HTMLElement>(".frames"), box.querySelector<HTMLElement>(".things")];
+  if (!frames || !things) return;
+  const renamed = frames.querySelector(".local.new");
+  scrollTo(frames, frames.querySelector(".frame.current"));
+  scrollTo(frames, renamed);
+  const named = renamed?.querySelector<HTMLElement>("[data-refers]")?.dataset.refers;
+  const changed = [...things.querySelectorAll(`.thing.new, .local.new, .cells > .new, [data-thing="${named}"]`)].at(-1) ?? null;
+  scrollTo(things, changed?.closest(".thing") ?? null);
+  scrollTo(things, changed);
+}
+
+const MARGIN_PX = 8;
+
+/** Of what is taller than the column its beginning is shown. */
+function scrollTo(column: HTMLElement, part: Element | null): void {
+  if (!part) return;
+  const [seen, wanted] = [column.getBoundingClientRect(), part.getBoundingClientRect()];
+  const [above, below] = [seen.top + MARGIN_PX - wanted.top, wanted.bottom + MARGIN_PX - seen.bottom];
+  if (above > 0) column.scrollTop -= above;
+  else if (below > 0) column.scrollTop += Math.min(below, -above);
 }
 
 function FrameCard({ frame, isFirst }: { readonly frame: Frame; readonly isFirst: boolean }) {

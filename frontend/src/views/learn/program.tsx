@@ -94,6 +94,11 @@ function SourceCode({ source, index }: { readonly source: Source; readonly index
   );
 }
 
+/** A line that is too long for its pane goes on below, this much farther in. */
+const HANG = 4;
+
+const indentOf = (tokens: readonly Token[]): number => /^ */.exec(tokens.map(({ text }) => text).join(""))![0].length;
+
 interface LineProps {
   readonly index: number;
   readonly line: number;
@@ -132,24 +137,26 @@ function Line({ index, line, tokens, mark, isChanged, isTabStop }: LineProps) {
       >
         {line}
       </button>
-      <code>
-        {tokens.map(({ text, kind }, at) =>
-          kind === "" ? (
-            text
-          ) : (
-            <span key={at} class={lit && kind === "name" && relatedNow.value.names.has(text) ? "name marked" : kind}>
-              {text}
-            </span>
-          ),
+      <div class="text" style={{ "--hang": `${indentOf(tokens) + HANG}ch` }}>
+        <code>
+          {tokens.map(({ text, kind }, at) =>
+            kind === "" ? (
+              text
+            ) : (
+              <span key={at} class={lit && kind === "name" && relatedNow.value.names.has(text) ? "name marked" : kind}>
+                {text}
+              </span>
+            ),
+          )}
+          {tokens.length === 0 && "\u200b"}
+        </code>
+        {isCurrent && <Outcome />}
+        {mark && (
+          <span class="mark" id={`mark-${index}-${line}`}>
+            {tl(`mark.${mark}`)}
+          </span>
         )}
-        {tokens.length === 0 && "\u200b"}
-      </code>
-      {isCurrent && <Outcome />}
-      {mark && (
-        <span class="mark" id={`mark-${index}-${line}`}>
-          {tl(`mark.${mark}`)}
-        </span>
-      )}
+      </div>
     </li>
   );
 }

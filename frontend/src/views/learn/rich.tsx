@@ -5,8 +5,9 @@ import type { Log } from "../../lesson/log";
 import { pieces, type Piece } from "../../lesson/prose";
 import { inProse } from "../../lesson/quantity";
 import { base, film } from "../../store/lesson";
+import { isRevealed } from "../../store/lesson-progress";
 import { openGlossary } from "./glossary-state";
-import { term, tl, worded } from "./words";
+import { term, tl, worded, wordedMeasure } from "./words";
 
 interface Props {
   readonly text: string;
@@ -52,7 +53,7 @@ function Said({ piece, log, plain }: { readonly piece: Piece; readonly log: Log 
     case "code":
       return <code>{piece.text}</code>;
     case "measure":
-      return <Measured name={piece.name} log={log} />;
+      return <Measured name={piece.name} waits={piece.waits} log={log} />;
     case "term":
       if (plain) return <>{piece.text}</>;
       return (
@@ -63,12 +64,19 @@ function Said({ piece, log, plain }: { readonly piece: Piece; readonly log: Log 
   }
 }
 
-/** A number of this very run; a dash as long as there is none. */
-function Measured({ name, log }: { readonly name: string; readonly log: Log | undefined }) {
+/** A number of this very run; a dash as long as there is none, and a blank where it would give the prediction away. */
+function Measured({ name, waits, log }: { readonly name: string; readonly waits: boolean; readonly log: Log | undefined }) {
+  if (waits && log && !isRevealed(log.lesson)) {
+    return (
+      <b class="measured waits" title={tl("measures.covered")}>
+        ?
+      </b>
+    );
+  }
   const measure = log?.measures[name];
   const given = log?.parameters[name];
   const known = measure ?? (given === undefined ? null : { value: given, unit: "" });
-  const said = known === null ? DASH : typeof known.value === "boolean" ? worded(known).value : inProse(known);
+  const said = known === null ? DASH : typeof known.value === "boolean" ? worded(known).value : typeof known.value === "string" && log ? wordedMeasure(log, name).value : inProse(known);
   return (
     <b class="measured" title={tl(known === null ? "measured.not_yet" : measure ? "measured.here" : "measured.given")}>
       {said}

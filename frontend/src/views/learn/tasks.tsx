@@ -3,9 +3,9 @@ import { signal } from "@preact/signals";
 import { answerOf, isMended, isRight } from "../../lesson/answers";
 import type { LessonCard } from "../../lesson/log";
 import { Icon } from "../../parts/icon";
-import { atEnd, base, chooseVariant, film, lesson, playing, reset, running } from "../../store/lesson";
+import { atEnd, base, chooseVariant, film, lesson, playThrough, running } from "../../store/lesson";
 import { hidden } from "../../store/url";
-import { note, progressOf } from "../../store/lesson-progress";
+import { isRevealed, note, progressOf } from "../../store/lesson-progress";
 import { Compared, Give } from "./guessing";
 import { Rich } from "./rich";
 import { tl, type LessonProse } from "./words";
@@ -18,11 +18,10 @@ interface Props {
 export function Prediction({ card, prose }: Props) {
   const question = card.prediction;
   if (!question || hidden.value.includes("prediction")) return null;
-  const { guess, seen } = progressOf(card.id);
+  const { guess } = progressOf(card.id);
   // The prediction is about the program as it is, whichever variant is shown.
   const log = base.value?.log;
   const answer = log ? answerOf(log, question) : null;
-  const isRevealed = guess !== null && seen >= 1;
   return (
     <section class="task predict" aria-labelledby="prediction-title">
       <h2 id="prediction-title">{tl("predict.title")}</h2>
@@ -39,7 +38,7 @@ export function Prediction({ card, prose }: Props) {
           button={tl("predict.give")}
           onGive={(given) => note(card.id, { guess: given })}
         />
-      ) : !isRevealed ? (
+      ) : !isRevealed(card.id) ? (
         <div class="kept-guess">
           <p>
             {tl("predict.kept")}{" "}
@@ -47,7 +46,7 @@ export function Prediction({ card, prose }: Props) {
               {tl("predict.change")}
             </button>
           </p>
-          <button type="button" class="button primary" disabled={!film.value} onClick={runIt}>
+          <button type="button" class="button primary" disabled={!film.value} onClick={playThrough}>
             <Icon name="play" />
             {tl("predict.run")}
           </button>
@@ -70,12 +69,6 @@ export function Prediction({ card, prose }: Props) {
       )}
     </section>
   );
-}
-
-/** From the beginning, at a pace that ends in a few seconds: the arrow keys are there for the details. */
-function runIt(): void {
-  reset();
-  playing.value = true;
 }
 
 export function BreakIt({ card, prose }: Props) {

@@ -12,7 +12,7 @@ interface Props {
   readonly within: ReadonlySet<number>;
 }
 
-export function ThingBox({ thing, within }: Props) {
+export function ThingBox({ thing, within, isFirst }: Props & { readonly isFirst: boolean }) {
   const lit = relatedNow.value.things.has(thing.id);
   const names = picture.value.stack.flatMap(({ locals }) => locals.flatMap((local) => (local.thing === thing.id ? [local.name] : [])));
   const point = () => (pointed.value = { on: "thing", thing: thing.id });
@@ -22,7 +22,7 @@ export function ThingBox({ thing, within }: Props) {
       class={`thing ${thing.kind}${lit ? " lit" : ""}${before.value.things.has(thing.id) ? "" : " new"}`}
       data-thing={thing.id}
       data-point
-      tabIndex={-1}
+      tabIndex={isFirst ? 0 : -1}
       onPointerEnter={point}
       onPointerLeave={leave}
       onFocus={point}
@@ -185,7 +185,7 @@ function Tensor({ thing, isInner = false }: { readonly thing: Thing; readonly is
       <p class="note">
         <code>{thing.text}</code>
       </p>
-      <div class="tensor" style={{ "--columns": columns }}>
+      <div class="tensor-grid" style={{ "--columns": columns }}>
         {rows.map((row, index) => (
           <div key={index}>
             {row.map((cell) => (

@@ -1,7 +1,7 @@
 /** The texts of Learn: its interface, the lessons' prose and the glossary. A test holds both languages to each other. */
 import { fill } from "../../i18n/fill";
 import { number } from "../../i18n/format";
-import type { Measure } from "../../lesson/log";
+import type { Log, Measure } from "../../lesson/log";
 import { quantity } from "../../lesson/quantity";
 import type { Quantity } from "../../i18n/format";
 import enGlossary from "../../locales/lessons/en/glossary.json";
@@ -31,6 +31,8 @@ export function tlCount(key: string, count: number): string {
 export interface Named {
   readonly name: string;
   readonly about?: string;
+  /** Of what can have one of a few values, each value in words. */
+  readonly values?: Readonly<Record<string, string>>;
 }
 
 /** One file of prose. Marks within a text: see lesson/prose.ts. */
@@ -51,9 +53,9 @@ export interface LessonProse {
   readonly parameters?: Readonly<Record<string, Named>>;
   readonly measures?: Readonly<Record<string, Named>>;
   readonly curves?: Readonly<Record<string, Named>>;
-  /** Lanes of the small timeline, by the name that the log gives them. */
   /** The comparison that the lesson ends in: its columns and rows in words. */
   readonly table?: { readonly columns: Readonly<Record<string, string>>; readonly rows: Readonly<Record<string, string>> };
+  /** Lanes of the small timeline, by the name that the log gives them. */
   readonly lanes?: Readonly<Record<string, string>>;
 }
 
@@ -90,6 +92,13 @@ export function worded(measure: Measure): Quantity {
   if (typeof measure.value === "boolean") return { value: tl(measure.value ? "value.true" : "value.false"), unit: "" };
   const shown = quantity(measure);
   return { value: shown.value, unit: unitWord(shown.unit, measure.value) };
+}
+
+/** What a lesson has measured under that name, in words of the page. */
+export function wordedMeasure(log: Log, name: string): Quantity {
+  const measure = log.measures[name] ?? { value: log.parameters[name] ?? "", unit: "" };
+  const said = proseOf(log.lesson)?.measures?.[name]?.values?.[String(measure.value)];
+  return said === undefined ? worded(measure) : { value: said, unit: "" };
 }
 
 /** What is counted, in words of the page: "hilo" of one, else "hilos". */
