@@ -61,8 +61,10 @@ def diagnose_command(options: argparse.Namespace) -> int:
     would refute it."""
     from app.reports.terminal import print_verdict
     from app.reports.values import verdict_report
+    from app.reports.words import bad_end
     from app.summary import system_lang
     from loader_core.diagnose.verdict import judge_run
+    from loader_core.trace.run_file import read_run_file
 
     directory = find_run(options.run, settings_of(options))
     lang = options.lang or system_lang()
@@ -79,6 +81,9 @@ def diagnose_command(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(verdict_report(directory, verdict), indent=1, ensure_ascii=False) + "\n")
     if not (options.json or options.html):
+        ended = bad_end(read_run_file(directory))
+        if ended is not None:
+            _out().print(ended.es if lang == "es" else ended.en, markup=False, style="red")
         print_verdict(verdict, _out(), lang)
     return 0
 

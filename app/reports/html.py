@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from app.reports.picture import timeline, wait_histogram
-from app.reports.words import CONFIDENCE, TEXTS, amount, changed_line, code_name, predicted
+from app.reports.words import CONFIDENCE, TEXTS, amount, bad_end, changed_line, code_name, predicted
 from app.summary import Lang
 from loader_core.diagnose.bilingual import Bilingual, count, duration, number, share
 from loader_core.diagnose.budget import PartKind, step_budget
@@ -15,7 +15,7 @@ from loader_core.diagnose.samples import sample_times
 from loader_core.diagnose.stalls import find_stalls
 from loader_core.diagnose.verdict import grounds_of_run
 from loader_core.diagnose.verdict_types import Evidence, Finding, Verdict
-from loader_core.trace.run_file import read_run_file
+from loader_core.trace.run_file import RunHeader, read_run_file
 
 SHOWN = 10
 """Rows of each list."""
@@ -34,6 +34,7 @@ h1 { font-size: 1.1rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6
 article { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--accent);
   border-radius: 6px; margin: 1rem 0; padding: 1rem 1.2rem; }
 article h2 { margin: 0 0 .3rem; font-size: 1.35rem; } article h3 { font-size: 1rem; margin: 1rem 0 .2rem; }
+.bad { border-left: 4px solid var(--wait); overflow-wrap: anywhere; padding: .4rem .8rem; }
 p { margin: .4rem 0; } code, pre { font: .95em ui-monospace, monospace; }
 pre { background: var(--paper); border: 1px solid var(--line); border-radius: 4px; overflow-x: auto;
   padding: .5rem .7rem; white-space: pre-wrap; }
@@ -71,7 +72,7 @@ def page(directory: Path, verdict: Verdict, lang: Lang) -> str:
     top, *others = verdict.findings
     body = [
         f'<p class="run"><b>Loaderscope</b> · {escape(run.name or directory.name)} · {escape(directory.name)}</p>',
-        f"<main>{writer.card(verdict, top)}",
+        f"<main>{writer.end(run)}{writer.card(verdict, top)}",
         f'<p class="soft">{writer.seen(verdict)}</p>',
         writer.section("timeline", f'<div class="scroll">{timeline(grounds, lang)}</div>'),
         writer.section("budget", writer.budget(grounds)),
@@ -99,6 +100,10 @@ class _Writer:
 
     def text(self, text: Bilingual) -> str:
         return escape(text.es if self._lang == "es" else text.en)
+
+    def end(self, run: RunHeader) -> str:
+        ended = bad_end(run)
+        return "" if ended is None else f'<p class="bad">{self.text(ended)}</p>'
 
     def section(self, title: str, inside: str) -> str:
         if not inside or inside == '<div class="scroll"></div>':

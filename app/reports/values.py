@@ -21,6 +21,7 @@ def verdict_report(directory: Path, verdict: Verdict) -> dict[str, Any]:
             "id": directory.name,
             "name": run.name,
             "state": run.state,
+            "reason": run.reason,
             "started_unix_ns": run.started_unix_ns,
             "versions": run.versions,
         },

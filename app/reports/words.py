@@ -6,6 +6,7 @@ from app.scores import Measured
 from loader_core.diagnose.bilingual import Bilingual, duration, number, share, size
 from loader_core.diagnose.setting import Prediction
 from loader_core.diagnose.verdict_types import Code, Confidence, Evidence, Finding
+from loader_core.trace.run_file import RunHeader
 
 CODE_NAMES: dict[Code, Bilingual] = {
     Code.LOADER_OK: Bilingual("La carga va bien", "Loading is fine"),
@@ -42,6 +43,8 @@ TEXTS = {
         "Visto en {steps} pasos: {wait} de espera ({waited}), {rate} muestras/s.",
         "Seen in {steps} steps: {wait} waiting ({waited}), {rate} samples/s.",
     ),
+    "failed": Bilingual("La ejecución falló: {reason}", "The run failed: {reason}"),
+    "interrupted": Bilingual("La ejecución se interrumpió: {reason}", "The run was interrupted: {reason}"),
     "place": Bilingual("Dónde: {place}", "Where: {place}"),
     "confidence": Bilingual("Confianza: {confidence}", "Confidence: {confidence}"),
     "refuted": Bilingual("Lo refutaría: {how}", "What would refute it: {how}"),
@@ -71,8 +74,14 @@ TEXTS = {
     "timeline": Bilingual("Los segundos alrededor de la espera más larga", "The moments around the longest wait"),
     "waits": Bilingual("Cuánto duran las esperas", "How long waits last"),
     "slowest": Bilingual("Muestras más lentas", "Slowest samples"),
-    "stalls": Bilingual("Paradas más largas", "Longest stalls"),
+    "stalls": Bilingual("Parones más largos", "Longest stalls"),
 }
+
+
+def bad_end(run: RunHeader) -> Bilingual | None:
+    """How the run ended, where that was not as it should; None where it was."""
+    ended_badly = run.state in ("failed", "interrupted") and run.reason
+    return TEXTS[run.state].format(reason=run.reason) if ended_badly else None
 
 
 def code_name(code: Code) -> Bilingual:

@@ -168,6 +168,18 @@ def test_the_summary_of_a_script_ends_with_the_verdict_and_the_line_to_change(
     assert change.startswith("→ DataLoader(..., num_workers=")
 
 
+def test_how_a_run_failed_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="broken"), Recording.create(tmp_path / "failed", run_id="failed"):
+        raise ValueError("broken <picture>")
+    said = "The run failed: ValueError: broken <picture>"
+    _, text = told(capsys, "diagnose", tmp_path / "failed", "--lang", "en")
+    assert text.startswith(f"{said}\nIt cannot be told: ")
+    _, text = told(capsys, "diagnose", tmp_path / "failed", "--json")
+    assert json.loads(text)["run"]["reason"] == "ValueError: broken <picture>"
+    text = page(tmp_path / "failed", judge_run(tmp_path / "failed"), "es")
+    assert "La ejecución falló: ValueError: broken &lt;picture&gt;" in text
+
+
 def test_a_danger_does_not_hide_what_the_loop_waits_for() -> None:
     waits = Loader(2, [40 * MS] * 500, step_ns=10 * MS).rows()
     memory = marks(Kind.MEMORY, [(200 + 40 * number) << 20 for number in range(40)], every_ns=400 * MS)

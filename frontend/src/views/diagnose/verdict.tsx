@@ -5,7 +5,7 @@ import { Icon } from "../../parts/icon";
 import { Typed } from "../../parts/typed";
 import { changedArguments, commandToMeasure } from "../../prediction/setting";
 import { diagnosis } from "../../store/diagnosis";
-import { run } from "../../store/run";
+import { reason, run, state } from "../../store/run";
 import { litKinds } from "../../store/selection";
 import { mayOperate } from "../../store/session";
 import { canMeasure, measure } from "../../store/what-if";
@@ -25,6 +25,7 @@ export function Verdict() {
       <h2 id="verdict-title" class="spoken">
         {t("verdict.title")}
       </h2>
+      <BadEnd />
       <Coming />
       {verdict && top && (
         <>
@@ -34,6 +35,17 @@ export function Verdict() {
         </>
       )}
     </section>
+  );
+}
+
+/** How the run ended, where that was not as it should: it comes before what held it back. */
+function BadEnd() {
+  const how = state.value;
+  if ((how !== "failed" && how !== "interrupted") || reason.value === "") return null;
+  return (
+    <p class="bad-end">
+      <strong>{t(`verdict.${how}`)}</strong> {reason.value}
+    </p>
   );
 }
 
