@@ -13,7 +13,7 @@ import numpy as np
 from app.runs import RunStore
 from loader_core.diagnose.queues import QueueCount
 from loader_core.diagnose.rows import of_kinds
-from loader_core.trace.event import Kind
+from loader_core.trace.event import NO_BATCH, Kind
 from loader_core.trace.rollup import BUCKET_DTYPE
 from loader_core.trace.trace import ROW_DTYPE
 
@@ -74,6 +74,7 @@ def _make(store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
             rows = trace.window(0, trace.duration_ns, DRAWN_KINDS)
     ready, in_flight = QueueCount().add(rows)
     waited = of_kinds(rows, Kind.WAIT_BATCH)
+    waited = waited[waited["batch"] != NO_BATCH]  # the end of an epoch is no batch
     drawn = {
         "throughput": figures.throughput(buckets, lang=lang, theme=theme),
         "queue": figures.queue(ready, in_flight, lang=lang, theme=theme),

@@ -31,6 +31,8 @@ BATCHES_PER_BIN = 5
 """Batches that a stretch holds on average, at least: with fewer the rate only shows where the bins lie."""
 
 WAIT_BINS_PER_DECADE = 8
+MOST_FINE_DECADES = 4
+"""Decades of an axis that have more than one tick each."""
 SHORTEST_WAIT_NS = 1_000
 """Shorter waits are drawn as this: below 1 us it is the clock that is seen."""
 
@@ -182,7 +184,7 @@ def waits(durations: Times, *, lang: Lang = "en", theme: Theme = "light") -> go.
                 )
             )
     figure.update_layout(
-        xaxis={"title": _TEXTS["wait"][lang], "type": "log", "tickformat": "~s", "ticksuffix": "s"},
+        xaxis={"title": _TEXTS["wait"][lang], "type": "log", **_time_ticks(durations, lang)},
         yaxis={"title": _TEXTS["count"][lang], "rangemode": "tozero"},
     )
     return figure
@@ -212,6 +214,17 @@ def _stride(buckets: Rows) -> int:
 
 def _sums(column: Numbers, starts: Times) -> Numbers:
     return np.add.reduceat(column, starts).astype(np.float64) if len(starts) else np.empty(0)
+
+
+def _time_ticks(durations: Times, lang: Lang) -> dict[str, Any]:
+    """Ticks of a logarithmic axis of durations, each with its unit: 1, 2 and 5 of each decade, or 1 alone."""
+    seen = np.maximum(durations[durations != NOT_MEASURED], SHORTEST_WAIT_NS)
+    if not len(seen):
+        return {}
+    first, last = int(np.floor(np.log10(seen.min()))), int(np.floor(np.log10(seen.max())))
+    steps = (1, 2, 5) if last - first < MOST_FINE_DECADES else (1,)
+    ticks = [step * 10.0**power / 1e9 for power in range(first, last + 2) for step in steps]
+    return {"tickvals": ticks, "ticktext": [_duration(tick, lang) for tick in ticks]}
 
 
 def _histogram(durations: Times) -> tuple[Numbers, Times]:
