@@ -24,9 +24,9 @@ _UNTIL = Bilingual(
 _BETWEEN = Bilingual(" (entre {soonest} y {latest})", " (between {soonest} and {latest})")
 _NOT_BEFORE = Bilingual(" (no antes de {soonest})", " (not before {soonest})")
 _FILES_OPEN = Bilingual(
-    "{label}: {open} descriptores abiertos, los que más", "{label}: {open} descriptors open, the most"
+    "{label} es quien más descriptores tiene abiertos: {open}", "{label} has the most descriptors open: {open}"
 )
-_OF_LIMIT = Bilingual(", de {limit} posibles", ", of {limit} possible")
+_OF_LIMIT = Bilingual(" de {limit} posibles", " of {limit} possible")
 _FILES_GROW = Bilingual(
     "{label}: {open} descriptores abiertos, {rate} más por segundo.",
     "{label}: {open} descriptors open, {rate} more per second.",

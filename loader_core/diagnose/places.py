@@ -46,6 +46,8 @@ class Places:
 
 MAX_PLACES = 40
 """Lines that are listed: those that hold most."""
+MIN_SHARE = 0.005
+"""Of FETCH: a line that holds less is not listed."""
 
 
 def place_shares(excerpt: Excerpt) -> Places | None:
@@ -57,6 +59,7 @@ def place_shares(excerpt: Excerpt) -> Places | None:
     values, counts = np.unique(looks["value"][inside], return_counts=True)
     seen = int(inside.sum())
     most = np.argsort(-counts, kind="stable")[:MAX_PLACES]
+    most = most[counts[most] >= MIN_SHARE * seen]
     shares = [_share(excerpt.places.get(int(values[number]), ""), int(counts[number]), seen) for number in most]
     return Places(seen, len(looks) - seen, shares)
 

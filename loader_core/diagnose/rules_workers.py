@@ -24,15 +24,9 @@ CORES_FULL = 0.8
 """Of the cores' time: used up."""
 ROOM_CORES = 0.4
 """Cores that must be free for another worker to be of use."""
-CROWDED = 2.0
-"""Workers per core from which on they are too many, where they wait for cores."""
 FEW_READERS = 4
 """Workers that wait for what they read, of which fewer cannot tell latency from a full disk: more of them wait at the
 same time, and that is the cheaper thing to try."""
-LOST_SHARE = 0.1
-"""Of the loop's time: lost for want of a core."""
-LOCKED_CORES, LOCKED_CPU = (0.6, 1.35), 0.85
-"""Cores that threads compute with together, and the CPU share of each, where the GIL is what they wait for."""
 MARGIN = 0.1
 """Workers are advised for steps that are this much shorter than seen."""
 
@@ -41,6 +35,7 @@ WORK_KINDS = (Kind.FETCH, Kind.COLLATE, Kind.SEND)
 WAIT_NAME = Bilingual("espera del bucle", "waiting of the loop")
 FETCH_MEAN = Bilingual("leer un lote, de media", "fetching a batch, in the mean")
 FETCH_CPU = Bilingual("parte de la lectura que es cálculo", "share of fetching that is CPU time")
+CORE_WAIT = Bilingual("parte de la lectura sin núcleo libre", "share of fetching without a free core")
 COLLATE_MEAN = Bilingual("componer un lote, de media", "collating a batch, in the mean")
 STEP_MEDIAN = Bilingual("paso, mediana", "step, median")
 CORES_USED = Bilingual("núcleos en uso", "cores in use")
@@ -52,14 +47,13 @@ def making(desk: Desk) -> list[Draft]:
     times, waiting = desk.grounds.worker_times, desk.waiting
     if times is None or not waiting.fetch_ns or fast_enough(desk, times):
         return []
-    cpu = times.cpu_share
-    if cpu is None:
+    if times.reading_share is None:
         return _by_count(desk, times, waiting.fetch_ns)
-    reading = min(1 - cpu, _most_reading(desk))
+    reading = min(times.reading_share, _most_reading(desk))
     few = desk.grounds.workers < FEW_READERS
     if few and (reading > WAITS or (reading > SOME_READING and not _used_up(desk))):
         return [too_few(desk, times, waiting.fetch_ns)] if desk.notable(waiting.fetch_ns) else []
-    idle = 0.0 if _full_cores(desk) else waiting.fetch_ns * reading
+    idle = 0.0 if full_cores(desk) else waiting.fetch_ns * reading
     drafts = _by_count(desk, times, int(waiting.fetch_ns - idle))
     if desk.notable(idle):
         drafts.append(storage(desk, times, int(idle)))
@@ -73,11 +67,13 @@ def fast_enough(desk: Desk, times: WorkerTimes) -> bool:
 
 
 def _most_reading(desk: Desk) -> float:
-    """Which share of fetching may be reading at most: by the names of its stages, or none where the host was busy."""
-    computing = desk.grounds.computing_share
-    if computing is None:
-        return 0.0 if desk.grounds.host_busy else 1.0
-    return 1.0 - computing
+    """Which share of fetching may be reading at most: by the names of its stages, or none where the host was busy and
+    nobody told of cores."""
+    grounds, times = desk.grounds, desk.grounds.worker_times
+    if grounds.computing_share is not None:
+        return 1.0 - grounds.computing_share
+    told = times is not None and times.core_wait_share is not None
+    return 0.0 if grounds.host_busy and not told else 1.0
 
 
 def _used_up(desk: Desk) -> bool:
@@ -86,46 +82,20 @@ def _used_up(desk: Desk) -> bool:
     return used is not None and cores is not None and used >= cores - ROOM_CORES
 
 
-def _full_cores(desk: Desk) -> bool:
+def full_cores(desk: Desk) -> bool:
     """Workers wait for cores: those are used up, or what should compute does not (other processes have them)."""
     grounds, times = desk.grounds, desk.grounds.worker_times
     used, cores = grounds.cores_used, grounds.cores
     if used is None or cores is None or grounds.workers < cores:
         return False
-    kept_from_it = times is not None and (times.cpu_share or 1.0) < COMPUTES <= (grounds.computing_share or 0.0)
-    return used >= CORES_FULL * cores or kept_from_it
+    return used >= CORES_FULL * cores or (times is not None and _kept_from_computing(times, grounds.computing_share))
 
 
-def crowding(desk: Desk) -> list[Draft]:
-    """More workers than cores that compute: all that is late is late for want of a core (tier 10).
-
-    Also where the loop hardly waits: the main process then has to wait for its own core between steps and in them.
-    """
-    grounds, waiting, times = desk.grounds, desk.waiting, desk.grounds.worker_times
-    cores = grounds.cores
-    if times is None or cores is None or grounds.threads or not _full_cores(desk):
-        return []
-    if grounds.workers < CROWDED * cores or not grounds.loop_ns:
-        return []
-    late = waiting.fetch_ns + waiting.collate_ns + waiting.send_ns + waiting.receive_ns + waiting.delayed_ns
-    late += waiting.slow_samples_ns + waiting.head_of_line_ns + waiting.unknown_ns
-    lost = late + grounds.gap_ns + grounds.stretched_ns
-    if lost < LOST_SHARE * grounds.loop_ns:
-        return []
-    return [too_many(desk, times, late, lost)]
-
-
-def locking(desk: Desk) -> list[Draft]:
-    """Threads that compute for about one core's worth of time together, and each of them waits: for the GIL."""
-    grounds, waiting, times = desk.grounds, desk.waiting, desk.grounds.worker_times
-    if times is None or not grounds.threads or grounds.workers < 2 or (grounds.cores or 2) <= 1:
-        return []
-    used, cpu = grounds.cores_used, times.cpu_share
-    if used is None or cpu is None or not LOCKED_CORES[0] <= used <= LOCKED_CORES[1] or cpu > LOCKED_CPU:
-        return []
-    late = waiting.fetch_ns + waiting.collate_ns + waiting.send_ns + waiting.receive_ns + waiting.delayed_ns
-    late += waiting.slow_samples_ns + waiting.head_of_line_ns + waiting.unknown_ns
-    return [gil(desk, times, late)] if desk.notable(late) else []
+def _kept_from_computing(times: WorkerTimes, computing: float | None) -> bool:
+    """Others had the cores: as the scheduler tells, or as stages let think that should compute and do not."""
+    if times.core_wait_share is not None:
+        return times.core_wait_share > 1 - COMPUTES
+    return (times.cpu_share or 1.0) < COMPUTES <= (computing or 0.0)
 
 
 def _by_count(desk: Desk, times: WorkerTimes, ns: int) -> list[Draft]:
@@ -145,7 +115,8 @@ def _by_count(desk: Desk, times: WorkerTimes, ns: int) -> list[Draft]:
 # --- numbers that several rules say -----------------------------------------------------------------------------------
 
 
-def _evidence(desk: Desk, times: WorkerTimes) -> list[Evidence]:
+def evidence(desk: Desk, times: WorkerTimes) -> list[Evidence]:
+    """The numbers that verdicts about workers rest on."""
     found = [
         desk.evidence(WAIT_NAME, "total_ns", Kind.WAIT_BATCH),
         desk.evidence(FETCH_MEAN, "mean_ns", Kind.FETCH),
@@ -153,6 +124,8 @@ def _evidence(desk: Desk, times: WorkerTimes) -> list[Evidence]:
     ]
     if times.cpu_share is not None:
         found.append(desk.evidence(FETCH_CPU, "cpu_share", Kind.FETCH))
+    if times.core_wait_share is not None:
+        found.append(desk.derived(CORE_WAIT, times.core_wait_share, "share", Kind.FETCH, Kind.CORE_WAIT))
     used = desk.grounds.cores_used
     if used is not None:
         found.append(desk.derived(CORES_USED, used, "cores", *WORK_KINDS, Kind.CPU, Kind.WAIT_BATCH, Kind.STEP))
@@ -195,7 +168,8 @@ def too_few(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
     """Workers compute throughout, and cores are free for more of them."""
     grounds = desk.grounds
     wanted = wanted_workers(desk, times) or MOST_WORKERS
-    waits = times.cpu_share is not None and min(1 - times.cpu_share, _most_reading(desk)) > WAITS
+    reads = times.reading_share if times.reading_share is not None else 0.0
+    waits = min(reads, _most_reading(desk)) > WAITS
     fits = MOST_WORKERS if grounds.cores is None or waits else math.ceil(grounds.cores)
     most = max(grounds.workers + 1, fits)
     setting, predicted = _with_workers(desk, most, least=grounds.workers + 1)
@@ -209,7 +183,7 @@ def too_few(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         "used": number(grounds.cores_used or 0.0, 2),
         "cores": number(grounds.cores or 0.0),
         "wanted": count(workers),
-        "idle": share(1 - (times.cpu_share if times.cpu_share is not None else 1.0)),
+        "idle": share(reads),
     }
     free = grounds.cores_used is not None and grounds.cores is not None
     if grounds.workers == 0:
@@ -221,8 +195,8 @@ def too_few(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         )
     else:
         sentence = Bilingual(
-            "Hacer un lote lleva {made} a un worker{place}, y el paso solo {step}: con num_workers={workers} no llegan "
-            "a tiempo, y eso es el {share} de la espera.",
+            "Un worker tarda {made} en hacer un lote{place}, y el paso dura solo {step}: con num_workers={workers} no "
+            "dan abasto, y eso es el {share} de la espera.",
             "A worker takes {made} to make a batch{place}, and a step only {step}: num_workers={workers} cannot keep "
             "up, which is {share} of the wait.",
         )
@@ -240,7 +214,7 @@ def too_few(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         Code.TOO_FEW_WORKERS,
         ns,
         sentence.format(**parts),
-        evidence=_evidence(desk, times),
+        evidence=evidence(desk, times),
         advice=Bilingual(
             "Usa num_workers={wanted}: con más, cada lote se hace mientras otros se consumen.",
             "Use num_workers={wanted}: each batch is then made while others are consumed.",
@@ -296,7 +270,7 @@ def cpu_bound(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         Code.WORKER_CPU_BOUND,
         ns,
         sentence.format(**parts),
-        evidence=_evidence(desk, times),
+        evidence=evidence(desk, times),
         advice=Bilingual(
             "Abarata {what}: hazlo una vez antes de entrenar y guarda el resultado, usa una biblioteca más rápida o "
             "muestras más pequeñas. Más workers no ayudarán en esta máquina.",
@@ -317,58 +291,11 @@ def cpu_bound(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
     )
 
 
-def too_many(desk: Desk, times: WorkerTimes, ns: int, lost_ns: int) -> Draft:
-    """More workers than cores, which wait for one another, and for which the loop waits."""
-    grounds = desk.grounds
-    cores = max(1, math.floor(grounds.cores or 1))
-    found = desk.with_fewer_workers()
-    workers = min(found.setting.num_workers, cores) if found is not None else cores
-    setting = None if grounds.setting is None else replace(grounds.setting, num_workers=workers)
-    predicted = desk.predict(setting)  # from workers that crowd each other: of no use where it contradicts the advice
-    parts = {
-        "workers": count(grounds.workers),
-        "cores": number(grounds.cores or 0.0),
-        "cpu": share(times.cpu_share or 0.0),
-        "made": duration(times.made_ns),
-        "lost": share(lost_ns / grounds.loop_ns),
-        "wanted": count(workers),
-    }
-    return desk.finding(
-        Code.TOO_MANY_WORKERS,
-        ns,
-        Bilingual(
-            "{workers} workers se reparten {cores} núcleos: al hacer un lote solo calculan el {cpu} del tiempo, y el "
-            "resto esperan su turno, así que cada lote tarda {made}. El bucle, que también necesita un núcleo, pierde "
-            "así el {lost} de su tiempo.",
-            "{workers} workers share {cores} cores: making a batch they compute for only {cpu} of the time and wait "
-            "for a core for the rest, so each batch takes {made}. The loop, which needs a core as well, loses "
-            "{lost} of its time in this way.",
-        ).format(**parts),
-        evidence=_evidence(desk, times),
-        advice=Bilingual(
-            "Usa num_workers={wanted}: la misma velocidad o más, con menos memoria y el bucle con su núcleo.",
-            "Use num_workers={wanted}: as fast or faster, with less memory, and a core for the loop.",
-        ).format(**parts),
-        changes=[argument("num_workers", workers)],
-        setting=setting,
-        predictable=predicted is not None and predicted.samples_per_s >= (grounds.samples_per_s or 0.0),
-        predicted=predicted,
-        place=desk.place,
-        refuted_by=Bilingual(
-            "Si con num_workers={wanted} salen menos muestras por segundo, no sobraban workers.",
-            "If num_workers={wanted} gives fewer samples per second, there were not too many.",
-        ).format(**parts),
-        experiment=Bilingual(
-            "Mide con num_workers={wanted} y compara.", "Measure with num_workers={wanted}, and compare."
-        ).format(**parts),
-    )
-
-
 def storage(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
     """Workers wait for what they read, and there are many of them already: more would share the same storage."""
     grounds = desk.grounds
     parts = {
-        "waited": share(1 - (times.cpu_share or 0.0)),
+        "waited": share(times.reading_share if times.reading_share is not None else 1.0),
         "fetch": duration(times.fetch_ns),
         "share": share(desk.share(ns)),
         "place": _in_place(desk),
@@ -383,7 +310,7 @@ def storage(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
             "Fetching a batch takes {fetch}, and for {waited} of that the worker does not compute: it waits for what "
             "it reads{place}, with {workers} workers at once. That is {share} of the wait.",
         ).format(**parts),
-        evidence=_evidence(desk, times),
+        evidence=evidence(desk, times),
         advice=Bilingual(
             "Acerca los datos: una caché en memoria, un disco local, archivos más grandes y menos lecturas. Más "
             "workers leerían del mismo sitio.",
@@ -400,45 +327,5 @@ def storage(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         experiment=Bilingual(
             "Copia unas decenas de archivos a /dev/shm y lee de ahí.",
             "Copy a few dozen files to /dev/shm, and read from there.",
-        ),
-    )
-
-
-def gil(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
-    """Threads that take turns at Python's lock."""
-    grounds = desk.grounds
-    setting = None if grounds.setting is None else replace(grounds.setting, worker_method="process")
-    parts = {
-        "workers": count(grounds.workers),
-        "cpu": share(times.cpu_share or 0.0),
-        "used": number(grounds.cores_used or 0.0, 2),
-        "cores": Bilingual.same("?") if grounds.cores is None else number(grounds.cores),
-        "share": share(desk.share(ns)),
-    }
-    return desk.finding(
-        Code.GIL_BOUND,
-        ns,
-        Bilingual(
-            "{workers} hilos usan entre todos {used} de {cores} núcleos: cada uno calcula solo el {cpu} de su tiempo, "
-            "y el resto espera el candado de Python (GIL). Es el {share} de la espera.",
-            "{workers} threads use {used} of {cores} cores together: each of them computes for only {cpu} of its time, "
-            "and waits for Python's lock (GIL) for the rest. That is {share} of the wait.",
-        ).format(**parts),
-        evidence=_evidence(desk, times),
-        advice=Bilingual(
-            'Usa procesos: worker_method="process". O deja el trabajo a funciones que sueltan el GIL (Pillow, numpy, '
-            "torch).",
-            'Use processes: worker_method="process". Or leave the work to functions that let go of the GIL (Pillow, '
-            "numpy, torch).",
-        ),
-        changes=[argument("worker_method", "process")],
-        setting=setting,
-        place=desk.place,
-        refuted_by=Bilingual(
-            "Si con procesos no salen más muestras por segundo, no era el GIL.",
-            "If processes give no more samples per second, it was not the GIL.",
-        ),
-        experiment=Bilingual(
-            "Mide unos segundos con procesos y compara.", "Measure a few seconds with processes, and compare."
         ),
     )

@@ -189,8 +189,9 @@ def test_descriptors_that_leak_run_out_in_the_process_that_is_first() -> None:
 def test_descriptors_that_do_not_grow_are_told_with_their_limit() -> None:
     use = memory_use(excerpt_of(marks(Kind.FILES, [37] * 30, every_ns=S)), Limits(files=1_024))
     assert use.files_forecast is not None
-    assert use.files_forecast.sentence.en == "worker 0: 37 descriptors open, the most, of 1,024 possible."
-    assert use.files_forecast.sentence.es == "worker 0: 37 descriptores abiertos, los que más, de 1.024 posibles."
+    assert use.files_forecast.sentence.en == "worker 0 has the most descriptors open: 37 of 1,024 possible."
+    told = "worker 0 es quien más descriptores tiene abiertos: 37 de 1.024 posibles."
+    assert use.files_forecast.sentence.es == told
 
 
 def in_flight() -> Rows:

@@ -47,6 +47,7 @@ export function WhatIf() {
 
 function scoreWords({ pairs, median, p90, inside }: Score): string {
   if (pairs === 0) return t("whatif.no_score");
+  if (pairs === 1) return t(inside ? "whatif.score_kept" : "whatif.score_missed", { error: joined(share(median)) });
   return t("whatif.score", { pairs: number(pairs), median: joined(share(median)), p90: joined(share(p90)), inside: joined(share(inside)) });
 }
 

@@ -1,6 +1,6 @@
 /** Words and paints of what a diagnosis is made of. */
 import { t, tOr, type Key } from "../../i18n";
-import { bytes, duration, joined, share, significant } from "../../i18n/format";
+import { bytes, duration, joined, number, share, significant } from "../../i18n/format";
 import { stagePaint, type Paint } from "../../timeline/paints";
 import type { BudgetPart, PhaseName } from "../../wire";
 
@@ -59,7 +59,7 @@ export function amount({ value, unit, measure = "" }: { readonly value: number; 
     case "share":
       return joined(share(value));
     case "":
-      return SHARES.has(measure) ? joined(share(value)) : significant(value);
+      return SHARES.has(measure) ? joined(share(value)) : measure === "count" ? number(value) : significant(value);
     default:
       return `${significant(value)}\u202f${tOr(`unit.${unit}`, unit)}`;
   }
