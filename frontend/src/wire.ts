@@ -80,6 +80,7 @@ export const Kind = {
   STACK: 27,
   TENSORS: 28,
   CPU: 29,
+  CORE_WAIT: 30,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 

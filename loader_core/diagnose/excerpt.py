@@ -43,6 +43,7 @@ JOURNEY_KINDS = frozenset(
         Kind.FILES,
         Kind.TENSORS,
         Kind.CPU,
+        Kind.CORE_WAIT,
     }
 )
 """What is read of the whole window: a few events per batch."""

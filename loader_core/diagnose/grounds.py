@@ -45,6 +45,8 @@ class WorkerTimes:
     fetch_ns: float
     fetch_cpu_ns: float | None
     """None: not measured."""
+    core_wait_share: float | None
+    """Of fetching: the worker could have run and no core was free, 0..1; None: not told."""
     collate_ns: float
     send_ns: float
     busy_share: float | None
@@ -61,6 +63,14 @@ class WorkerTimes:
         if self.fetch_cpu_ns is None or not self.fetch_ns:
             return None
         return min(1.0, self.fetch_cpu_ns / self.fetch_ns)
+
+    @property
+    def reading_share(self) -> float | None:
+        """Of fetching: neither computing nor without a core, so waiting for what is read or for a lock, 0..1.
+
+        Where nobody tells of cores, waiting for one is in it. None: CPU time was not measured.
+        """
+        return None if self.cpu_share is None else max(0.0, 1 - self.cpu_share - (self.core_wait_share or 0.0))
 
 
 class Grounds:
@@ -312,10 +322,23 @@ class Grounds:
             batches=len(fetches),
             fetch_ns=_mean(fetches),
             fetch_cpu_ns=float(cpu.mean()) if len(cpu) == len(fetches) else None,
+            core_wait_share=self._core_wait_share,
             collate_ns=_mean(self._since_warm(Kind.COLLATE)),
             send_ns=_mean(self._since_warm(Kind.SEND)),
             busy_share=self.busy_share,
         )
+
+    @property
+    def _core_wait_share(self) -> float | None:
+        """From those fetches of which it was told, if they are most of the time."""
+        told, fetches = self.excerpt.ended(Kind.CORE_WAIT), self.fetches
+        keys, told_keys = self.excerpt.keys(fetches), self.excerpt.keys(told)
+        took = fetches["end"] - fetches["start"]
+        took_of_told = took[np.isin(keys, told_keys)].sum()
+        if took_of_told <= took.sum() / 2:
+            return None
+        waited = told["value"][np.isin(told_keys, keys)].sum()
+        return float(min(1.0, waited / took_of_told))
 
     def _since_warm(self, kind: Kind) -> Rows:
         rows = self.excerpt.ended(kind)
@@ -381,9 +404,9 @@ class Grounds:
     def fetch_computes(self) -> bool:
         """Whether fetching is computing in the main, so that only CPU time tells slow samples from unlucky ones."""
         times = self.worker_times
-        if times is None or times.cpu_share is None:
+        if times is None or times.reading_share is None:
             return False
-        return times.cpu_share >= 0.5 or (self.computing_share or 0.0) >= 0.5
+        return times.reading_share <= 0.5 or (self.computing_share or 0.0) >= 0.5
 
     # --- resources ----------------------------------------------------------------------------------------------------
 

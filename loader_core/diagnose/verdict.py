@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from loader_core.diagnose import rules_batches as batches
+from loader_core.diagnose import rules_cores as cores
 from loader_core.diagnose import rules_main as main
 from loader_core.diagnose import rules_rest as rest
 from loader_core.diagnose import rules_risks as risks
@@ -38,8 +39,8 @@ ONCE_FACTOR = 3
 
 WAITING_RULES: tuple[Callable[[Desk], list[Draft]], ...] = (
     workers.making,
-    workers.crowding,
-    workers.locking,
+    cores.crowding,
+    cores.locking,
     batches.collating,
     batches.head_of_line,
     batches.slow_samples,
@@ -149,7 +150,7 @@ def _about_input(desk: Desk) -> list[Finding]:
     start = [draft.finding for draft in beginnings.starting(desk)]
     copying = [draft.finding for draft in main.device_in_step(desk)]
     if (grounds.wait_share or 0.0) < rest.FINE_SHARE:
-        crowd = workers.crowding(desk)
+        crowd = cores.crowding(desk)
         if crowd:
             return [*start, crowd[0].finding, *copying]
         slow_epochs = [draft.finding for draft in beginnings.respawning(desk)]

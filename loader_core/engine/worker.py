@@ -22,6 +22,7 @@ from loader_core.engine.task import NO_NOTES, Job, Made, Notes, Outcome, Resume,
 from loader_core.engine.transport import Slots, pack, unpack
 from loader_core.engine.whole import WholePlan, learn_whole
 from loader_core.trace import NO_BATCH, NULL_RECORDER, Kind, Recorder, now, set_current
+from loader_core.trace.core_wait import CoreWait
 from loader_core.trace.process_meter import ProcessMeter
 
 _BATCHES = {Outcome.FIELDS, Outcome.PACKED, Outcome.OBJECT, Outcome.ERROR}
@@ -44,6 +45,7 @@ class Worker:
         self._same_process = same_process
         self._where = where
         self._fetcher: Fetcher | None = None
+        self._core_wait: CoreWait | None = None
         self._init_error: Any = None
         self._ended = False
         self._collated_ns = 0
@@ -60,6 +62,7 @@ class Worker:
     def start(self) -> None:
         """Run the user's `worker_init_fn` and open the dataset. What they raise is told with the first batch."""
         set_current(self._record)
+        self._core_wait = CoreWait() if self._record.enabled else None
         try:
             share_out(self._job, self._worker)
             if self._job.worker_init_fn is not None:
@@ -121,10 +124,14 @@ class Worker:
 
     def _fetch(self, task: Task) -> tuple[Any, Notes]:
         assert self._fetcher is not None, "start() opens the dataset"
-        record = self._record
+        record, core_wait = self._record, self._core_wait
         start, cpu = now(), thread_time_ns() if record.enabled else 0
+        if core_wait is not None:
+            core_wait.begin()
         fetched = self._fetcher.fetch(task)
         record.add(Kind.FETCH, task.number, start, value=thread_time_ns() - cpu if record.enabled else 0)
+        if core_wait is not None:
+            core_wait.end(record, task.number, record.last_ns - start)
         stream = self._fetcher.state()
         if stream is None and not self._fetcher.bad:
             return fetched, NO_NOTES

@@ -33,6 +33,7 @@ from loader_core.trace import (
     now,
     set_current,
 )
+from loader_core.trace.core_wait import CoreWait
 
 
 class FetchWatch:
@@ -56,6 +57,7 @@ class FetchWatch:
         self._pipelines: Pipelines | None = None
         self._searched: Any = None
         self._start = self._cpu = self._collate_start = 0
+        self._core_wait = CoreWait()
         self._numbers: list[int] = []
         self._at = 0
         self.stamps: list[int] | None = None
@@ -125,6 +127,7 @@ class FetchWatch:
         self._fetching = True
         self._start = now()
         self._row.begin(self.number, self._start)
+        self._core_wait.begin()
         self._cpu = time.thread_time_ns()
 
     def _split(self, detail: Detail, roots: tuple[Any, ...]) -> None:
@@ -151,6 +154,7 @@ class FetchWatch:
             known = self._numbers[:count]
             recorder.add_items(self.number, known + [NOT_MEASURED] * (count - len(known)), stamps)
         recorder.add(Kind.FETCH, self.number, self._start, end, value=cpu - self._cpu)
+        self._core_wait.end(recorder, self.number, end - self._start)
 
     @quietly
     def _collated(self, batch: Any) -> None:

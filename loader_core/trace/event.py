@@ -115,6 +115,7 @@ class Kind(IntEnum):
     STACK = 27
     TENSORS = 28
     CPU = 29
+    CORE_WAIT = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,13 @@ KINDS: dict[Kind, KindSpec] = {
         "CPU ns",
         "mark",
         "CPU time of the training process, all its threads together, in the step before",
+    ),
+    Kind.CORE_WAIT: KindSpec(
+        Role.WORKER,
+        Nature.MARK,
+        "ns without a core",
+        "mark",
+        "how long, in the fetch before, the worker could have run and no core was free",
     ),
 }
 """The kind table: the one meaning of each kind."""

@@ -237,3 +237,37 @@ def test_a_busy_host_is_not_the_loaders_fault() -> None:
     always = verdict_on(late(Kind.RECEIVE, MAIN, took=[MS] * 120), 2)
     assert 0.05 < (always.wait_share or 0) < 0.2
     assert always.top().code is Code.TRANSPORT_BOUND
+
+
+def fetching(workers: int, *, computes: float, without_core: float) -> Rows:
+    """Workers that compute for a share of their fetches, and of which the scheduler tells a share without a core."""
+    rows = Loader(workers, [200 * MS] * 80, step_ns=5 * MS).rows()
+    fetches = rows["kind"] == Kind.FETCH
+    rows["value"][fetches] = round(computes * 200 * MS)
+    marks = rows[fetches].copy()
+    marks["start"], marks["kind"], marks["value"] = marks["end"], Kind.CORE_WAIT, round(without_core * 200 * MS)
+    return np.concatenate([rows, marks])
+
+
+def test_workers_that_had_no_core_do_not_wait_for_storage() -> None:
+    busy = verdict_on(fetching(3, computes=0.3, without_core=0.68), 3).top()
+    assert busy.code is Code.WORKER_CPU_BOUND
+    assert "other programs of the machine had the rest" in busy.sentence.en
+    (told,) = [evidence for evidence in busy.evidence if "CORE_WAIT" in evidence.kinds]
+    assert told.value == pytest.approx(0.68)
+    slow = verdict_on(fetching(3, computes=0.3, without_core=0.02), 3).top()
+    assert slow.code is Code.TOO_FEW_WORKERS
+    assert "more workers wait at the same time" in slow.sentence.en
+    assert verdict_on(fetching(8, computes=0.05, without_core=0.02), 8).top().code is Code.STORAGE_BOUND
+    assert verdict_on(fetching(8, computes=0.05, without_core=0.94), 8).top().code is Code.TOO_MANY_WORKERS
+
+
+def test_threads_that_had_no_core_do_not_wait_for_the_lock() -> None:
+    setting = Setting(2, batch_size=8, cores=2.0, worker_method="thread")
+
+    def of_threads(without_core: float) -> Code:
+        rows = fetching(2, computes=0.5, without_core=without_core)
+        return judge(excerpt_of(rows, workers=2), NO_FACTS, Limits(), setting=setting).top().code
+
+    assert of_threads(0.02) is Code.GIL_BOUND
+    assert of_threads(0.49) is not Code.GIL_BOUND

@@ -46,6 +46,7 @@ def test_golden_kinds() -> None:
         "STACK": 27,
         "TENSORS": 28,
         "CPU": 29,
+        "CORE_WAIT": 30,
     }
 
 
