@@ -221,7 +221,7 @@ def test_what_was_not_recorded_is_said(enter: Enter, plain_training: dict[str, A
 
 def test_a_live_script_is_opened_and_asked_once_a_second(enter: Enter, server: RunningServer) -> None:
     dashboard = enter()
-    with observed(server, 60, "stage"):
+    with observed(server, 150, "stage"):  # ended with the test
         dashboard.open(view="diagnose")
         expect(dashboard.page.locator(".found-group .chip.live").first).to_be_visible()
         rows = stalls(dashboard)
