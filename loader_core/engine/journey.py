@@ -81,8 +81,11 @@ class Journey:
         self._arrivals: dict[int, _Arrival] = {}
         self._taken: deque[tuple[int, int, Notes]] = deque()
         self._deaths: Counter[int] = Counter()
+        self._resuming: Counter[int] = Counter()  # by worker: new epochs that it was asked for and has not begun
         self._indices: Iterator[Any] = iter(())
-        self._begun = False
+        self.ended = False
+        """The epoch has ended: without a batch that is left, or because a viewer stopped it."""
+        self._begun = self._drained = self._raised_stop = False
         self._meter = ProcessMeter() if way.recording is None else way.recording.meter
         with ExitStack() as resources:
             self._main: Recorder = NULL_RECORDER
@@ -120,7 +123,7 @@ class Journey:
             self._abandon()
         if self._begun or start.streams:
             self._resume(shared_seed, start)
-        self._begun = True
+        self._begun, self._drained, self.ended = True, False, False
         self._indices = indices
         self._epoch = self._main.epoch = epoch
         self._window = self._new_window(start.done)
@@ -141,18 +144,18 @@ class Journey:
         """Let workers finish the tasks that they have, as torch's do, and then begin anew."""
 
         def ask(worker: int) -> None:
+            self._resuming[worker] += self._job.num_workers > 0  # else it is done at once
             self._pool.submit(worker, Resume(shared_seed, start.streams.get(worker, StreamState())))
 
         for worker in range(max(1, self._job.num_workers)):
             ask(worker)
-        waiting = set(range(self._job.num_workers))
-        while waiting:
-            made = self._receive(None)
+        while self._resuming.total() > 0:
+            made = self._receive(self._way.timeout_s)
             if made is None:
-                continue
+                raise self._timed_out()
             if made.outcome is Outcome.RESUMED:
-                waiting.discard(made.worker)
-            elif made.outcome is Outcome.DIED and made.worker in waiting:
+                self._resuming[made.worker] -= 1
+            elif made.outcome is Outcome.DIED and self._resuming.pop(made.worker, 0) > 0:
                 ask(made.worker)  # what was asked of it died with it
         self._free(list(self._tasks))
 
@@ -228,12 +231,15 @@ class Journey:
                 if delivery is not None:
                     return delivery
             elif self._window.in_flight == 0:
-                self._position.over = True
+                self._drained = True
                 raise StopIteration
             elif not wait:
                 return None
             elif not self._collect(self._way.timeout_s):
-                raise WorkerTimeout(f"DataLoader timed out after {self._way.timeout_s} seconds")
+                raise self._timed_out()
+
+    def _timed_out(self) -> WorkerTimeout:
+        return WorkerTimeout(f"DataLoader timed out after {self._way.timeout_s} seconds")
 
     def _hand_over(self, number: int, ready: int) -> Delivery | None:
         """The batch as tensors; None if there is no such batch, after all. Raises what the dataset raised."""
@@ -251,6 +257,8 @@ class Journey:
         for bad in made.notes.bad:
             self._quarantine.add(bad)
         if made.outcome is Outcome.ERROR:
+            kind = batch.exc_type if isinstance(batch, ExceptionWrapper) else type(batch)
+            self._raised_stop = issubclass(kind, StopIteration)  # an error like others, not the end of the epoch
             if isinstance(batch, ExceptionWrapper):
                 batch.reraise()
             raise batch
@@ -283,11 +291,13 @@ class Journey:
     def __next__(self) -> Any:
         try:
             batch = next(self._path)
-        except StopIteration:
-            raise
-        except BaseException:
-            # A generator that has raised is over, but torch's loader goes on with the batch after the error.
-            self._path = self._new_path()
+        except BaseException as error:
+            self.ended = isinstance(error, StopIteration) and not self._raised_stop
+            if self.ended:
+                self._position.over = self._drained
+            else:  # a generator that has raised is over, but torch's loader goes on with the batch after the error
+                self._path = self._new_path()
+            self._raised_stop = False
             raise
         number, worker, notes = self._taken.popleft()
         self._position.delivered(number)
@@ -350,6 +360,5 @@ def _shown(indices: Any, auto_collation: bool) -> Sequence[Any] | None:
         return None
     if not auto_collation:
         return [indices]
-    if isinstance(indices, np.ndarray):
-        return indices.tolist()  # type: ignore[no-any-return]
-    return None if len(indices) > 0 and indices[0] is None else indices
+    shown: list[Any] = indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
+    return None if shown and shown[0] is None else shown

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from loader_core.errors import SharedMemoryError
 
-DESCRIPTORS_PER_WORKER = 4
-"""A pipe each way, the worker's sentinel, and one while it starts."""
+DESCRIPTORS_PER_WORKER = 5
+"""A pipe each way, two that tell of the worker's end, and one that tells it of ours."""
 
 _SPARE_DESCRIPTORS = 16
 

@@ -23,7 +23,7 @@ from loader_core.engine.device import Simulated
 from loader_core.engine.journey import Journey, Way
 from loader_core.engine.position import Position
 from loader_core.engine.quarantine import Quarantine
-from loader_core.engine.sampler import batches_of
+from loader_core.engine.sampler import as_drawn, batches_of
 from loader_core.engine.task import Job
 from loader_core.errors import SettingsError
 from loader_core.trace import Recording
@@ -167,6 +167,10 @@ class LoaderIterator(_BaseDataLoaderIter):
         if loader.num_workers == 0:
             loader._beginning = Beginning.of(loader, seed_follows=True)
         super().__init__(loader)
+        if self._num_workers == 0 and self._timeout != 0:  # torch's own checks of its iterators, in its words
+            raise AssertionError(f"{type(self).__name__} requires timeout == 0")
+        if self._num_workers > 0 and loader.prefetch_factor == 0:
+            raise AssertionError(f"prefetch_factor must be greater than 0 for {type(self).__name__}")
         self._owner = os.getpid()
         way = Way(
             method=loader.worker_method,
@@ -210,7 +214,10 @@ class LoaderIterator(_BaseDataLoaderIter):
         self._begin(loader)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
-        start, indices = Position(), batches_of(self._index_sampler) or self._sampler_iter
+        start = Position()
+        indices = (self._auto_collation and batches_of(self._index_sampler)) or as_drawn(
+            self._sampler_iter, batches=self._auto_collation
+        )
         if loader._resume_at is not None:
             loader._beginning, start = loader._resume_at
             loader._resume_at = None
@@ -237,7 +244,7 @@ class LoaderIterator(_BaseDataLoaderIter):
         try:
             return next(self._journey)
         except StopIteration:
-            if not self._persistent_workers:
+            if self._journey.ended and not self._persistent_workers:
                 self._shutdown_workers()
             raise
 

@@ -28,11 +28,11 @@ END = _TASK.pack(0, _END, 0, 0, 0)
 """Tells a worker that there are no more tasks."""
 
 
-def pack_task(task: Task | Resume) -> bytes:
-    """A task, to be written to a worker's inbox."""
+def pack_task(task: Task | Resume, *, batches: bool) -> bytes:
+    """A task, to be written to a worker's inbox. `batches`: its indices are a batch's, and not one of any kind."""
     if isinstance(task, Resume):
         form, epoch, number, slot, body = _RESUME, 0, 0, 0, pickle.dumps(task, 5)
-    elif isinstance(task.indices, np.ndarray):
+    elif batches and isinstance(task.indices, np.ndarray):
         form, epoch, number, slot, body = _ARRAY, task.epoch, task.number, task.slot, task.indices.tobytes()
     else:
         form, epoch, number, slot, body = _PICKLED, task.epoch, task.number, task.slot, pickle.dumps(task.indices, 5)

@@ -201,6 +201,7 @@ class ProcessPool:
         self._workers: list[_Process] = []
         self._outboxes: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
+        self._gone: dict[int, Made] = {}
         self._plans: list[dict[int, Plan]] = [{} for _ in range(job.num_workers)]
         self._made: deque[Made] = deque()
         self._poll = select.poll()
@@ -234,17 +235,19 @@ class ProcessPool:
             # The worker's ends live in the worker alone, so that its death closes them.
             inbox.close()
             outbox.close()
+        started = _Process(worker, to_worker, from_worker, _end_of(worker))
         self._outboxes[from_worker.fileno()] = number
-        self._deaths[worker.sentinel] = number
+        self._deaths[started.end_seen.fileno()] = number
         self._poll.register(from_worker.fileno(), select.POLLIN)
-        self._poll.register(worker.sentinel, select.POLLIN)
-        return _Process(worker, to_worker, from_worker)
+        self._poll.register(started.end_seen.fileno(), select.POLLIN)
+        return started
 
     def restart(self, worker: int) -> None:
         dead = self._workers[worker]
         self._forget(self._outboxes, dead.outbox.fileno())
         dead.close_ends()
         self._plans[worker] = {}
+        del self._gone[worker]
         self._workers[worker] = self._started(worker)
 
     def _forget(self, register: dict[int, int], descriptor: int) -> None:
@@ -256,27 +259,33 @@ class ProcessPool:
 
     def submit(self, worker: int, task: Task | Resume) -> None:
         with suppress(BrokenPipeError):  # the worker is gone, and `receive` tells how
-            _write(self._workers[worker].inbox.fileno(), pack_task(task))
+            message = pack_task(task, batches=self._job.auto_collation)
+            _write(self._workers[worker].inbox.fileno(), message)
 
     def receive(self, timeout_s: float | None) -> Made | None:
-        if not self._made:
-            self._read(timeout_s)
+        while not self._made and self._read(timeout_s):
+            pass  # a pipe has ended, and its worker is about to
         return self._made.popleft() if self._made else None
 
-    def _read(self, timeout_s: float | None) -> None:
+    def _read(self, timeout_s: float | None) -> bool:
+        """Note what has happened. False if nothing did within `timeout_s`."""
+        if self._gone:
+            timeout_s = 0  # who waits for the dead is told again
         events = [descriptor for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)]
         for descriptor in events:
             if descriptor in self._outboxes:
                 self._read_outbox(descriptor)
         if self._made:
-            return  # what the dead have finished comes before their death
+            return True  # what the dead have finished comes before their death
         for descriptor in events:
             if descriptor in self._deaths:
                 worker = self._deaths[descriptor]
                 self._forget(self._deaths, descriptor)
                 dead = self._workers[worker].process
                 dead.join()
-                self._made.append(Made(worker, Outcome.DIED, exitcode=dead.exitcode or 0))
+                self._gone[worker] = Made(worker, Outcome.DIED, exitcode=dead.exitcode or 0)
+        self._made.extend(self._gone.values())
+        return bool(events)
 
     def _read_outbox(self, descriptor: int) -> None:
         messages = os.read(descriptor, MADE_BYTES * 64)
@@ -316,6 +325,8 @@ class _Process:
     process: BaseProcess
     inbox: connection.Connection
     outbox: connection.Connection
+    end_seen: connection.Connection
+    """Ready when the process has ended."""
 
     def dismiss(self) -> None:
         # Not the end of the pipe but a word ends a worker: other processes may hold copies of our end. One whose pipe
@@ -338,6 +349,16 @@ class _Process:
     def close_ends(self) -> None:
         self.inbox.close()
         self.outbox.close()
+        self.end_seen.close()
+
+
+def _end_of(process: BaseProcess) -> connection.Connection:
+    """Becomes ready when `process` has ended. Its own sentinel does not if a process that it has forked lives on."""
+    try:
+        descriptor = os.pidfd_open(process.pid or 0)
+    except (AttributeError, OSError):  # another system, or one that forbids it
+        descriptor = os.dup(process.sentinel)
+    return connection.Connection(descriptor, writable=False)
 
 
 def _write(descriptor: int, message: bytes) -> None:
@@ -411,7 +432,13 @@ def _keep_freed_memory() -> None:
 
 def _leave_with_parent() -> None:
     # The pipe alone does not tell: workers forked later hold a copy of the consumer's end.
+    # Nor does its sentinel, where it has other children: they hold a copy of that. Linux tells of the process itself.
     parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    signs: list[int] = [parent.sentinel]
+    with suppress(AttributeError, PermissionError):  # another system, or one that forbids it
+        with suppress(ProcessLookupError):
+            signs.append(os.pidfd_open(parent.pid or 0))
+    connection.wait(signs)
+    os._exit(1)

@@ -9,7 +9,7 @@ public domain).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -61,10 +61,10 @@ class PermutationSampler(Sampler[int]):
         for run in self.runs():
             yield from run.tolist()
 
-    def runs(self) -> Iterator[Indices]:
-        """The same, many at once: `(k,) int64` each."""
+    def runs(self, first: int = 0) -> Iterator[Indices]:
+        """The same from position `first` on, many at once: `(k,) int64` each."""
         keys = _keys(self.seed, self.epoch)
-        for start in range(0, len(self), _BLOCK):
+        for start in range(first, len(self), _BLOCK):
             count = min(_BLOCK, len(self) - start)
             positions = np.arange(start, start + count, dtype=np.uint64) * np.uint64(self.world_size)
             positions = (positions + np.uint64(self.rank)) % np.uint64(self.n)
@@ -112,8 +112,22 @@ def _keys(seed: int, epoch: int) -> _Words:
 # --- torch's samplers, many indices at once ---------------------------------------------------------------------------
 
 
-def batches_of(sampler: Any) -> Iterator[Indices] | None:
+def as_drawn(opened: Iterator[Any], *, batches: bool) -> Iterator[Any]:
+    """What any other sampler draws, as torch would ask the dataset for it.
+
+    An array or an iterator that stands for a batch becomes a list of the indices in it: arrays are `batches_of`'s.
+    """
+    return map(_listed, opened) if batches else opened
+
+
+def _listed(indices: Any) -> Any:
+    return list(indices) if isinstance(indices, np.ndarray) or not isinstance(indices, Sized) else indices
+
+
+def batches_of(sampler: Any, behind: int = 0) -> Iterator[Indices] | None:
     """The batches of torch's BatchSampler over one of torch's two samplers, or ours, as arrays; None for all others.
+
+    They begin behind the first `behind` batches, without drawing them where a position is computed.
 
     torch makes an object and two calls per index, which for small samples is the dearest part of the way. Here they
     are drawn by the same generators at the same times: `tolist()` of each is what torch would have given.
@@ -121,30 +135,31 @@ def batches_of(sampler: Any) -> Iterator[Indices] | None:
     if type(sampler) is not BatchSampler:
         return None
     inner = sampler.sampler
+    first = behind * sampler.batch_size
     if type(inner) is SequentialSampler:
-        runs = _sequential(inner)
+        runs = _sequential(inner, first)
     elif type(inner) is RandomSampler and not inner.replacement and inner.num_samples == len(inner.data_source):
-        runs = _random(inner)
+        runs = _random(inner, first)
     elif type(inner) is PermutationSampler:
-        runs = inner.runs()
+        runs = inner.runs(first)
     else:
         return None
     return _batches(runs, sampler.batch_size, drop_last=sampler.drop_last)
 
 
-def _sequential(sampler: Any) -> Iterator[Indices]:
+def _sequential(sampler: Any, first: int) -> Iterator[Indices]:
     count = len(sampler.data_source)
-    for start in range(0, count, _BLOCK):
+    for start in range(first, count, _BLOCK):
         yield np.arange(start, min(start + _BLOCK, count))
 
 
-def _random(sampler: Any) -> Iterator[Indices]:
+def _random(sampler: Any, first: int) -> Iterator[Indices]:
     count, generator = len(sampler.data_source), sampler.generator
     if generator is None:
         seed = int(torch.empty((), dtype=torch.int64).random_().item())
         generator = torch.Generator()
         generator.manual_seed(seed)
-    yield torch.randperm(count, generator=generator).numpy()
+    yield torch.randperm(count, generator=generator).numpy()[first:]
     if sampler.generator is not None:
         torch.randperm(count, generator=generator)  # torch draws once more, for none of it; others may use what follows
 

@@ -37,8 +37,8 @@ class Job:
 class Task:
     """One batch to be made.
 
-    `indices` is what the sampler drew: a list, or one index without automatic batching. `(n,) int64` is a list, too:
-    see `sampler.batches_of`.
+    `indices` is what the sampler drew: a list, or one index without automatic batching. With it, `(n,) int64` is a
+    list, too: see `sampler.batches_of`.
     """
 
     epoch: int

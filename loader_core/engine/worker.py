@@ -68,7 +68,9 @@ class Worker:
             if self._job.worker_init_fn is not None:
                 self._job.worker_init_fn(self._worker)
             self._fetcher = open_fetcher(self._job, self._record)
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises is told in the consumer
+        except Exception as error:
+            if not self._where:
+                raise  # in the consumer's own thread, which is about to iterate
             self._init_error = self._told(error)
 
     def serve(self, take: Callable[[], Task | Resume | None], tell: Callable[[Made], object]) -> None:
@@ -91,11 +93,17 @@ class Worker:
         """Begin a new epoch."""
         self._ended = False
         self._announced.clear()  # what told of the plans may have been thrown away with the last epoch
-        if resume.shared_seed is not None:
-            self._job = reseeded(self._job, resume.shared_seed)
-            self._fetcher = open_fetcher(self._job, self._record)
-        if self._fetcher is not None:
-            self._fetcher.restart(resume)
+        try:
+            if resume.shared_seed is not None:
+                self._job = reseeded(self._job, resume.shared_seed)
+                self._fetcher = open_fetcher(self._job, self._record)
+            if self._fetcher is not None:
+                self._fetcher.restart(resume)
+                self._init_error = None
+        except Exception as error:
+            if not self._where:
+                raise
+            self._init_error = self._told(error)
         return Made(self._worker, Outcome.RESUMED)
 
     def make(self, task: Task) -> Made | None:
@@ -104,23 +112,28 @@ class Worker:
         if self._ended:
             return None
         if self._init_error is not None:
-            error, self._init_error = self._init_error, None
-            return self._passed(task, error, Outcome.ERROR)
+            return self._passed(task, self._init_error, Outcome.ERROR)
         record = self._record
         record.epoch, record.batch = task.epoch, task.number
         set_current(record)
         try:
             return self._batch(task, *self._fetch(task))
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises is told in the consumer
+        except BaseException as error:
+            if not isinstance(error, Exception) and not self._same_process:
+                raise  # ends this process, and nobody else
             if isinstance(error, StopIteration) and self._job.iterable:
                 self._ended = True
                 return Made(self._worker, Outcome.EXHAUSTED, task.number, task.slot)
             record.mark(Kind.ERROR, task.number)
             return self._passed(task, self._told(error), Outcome.ERROR)
 
-    def _told(self, error: Exception) -> ExceptionWrapper | Exception:
-        # The wrapper takes the traceback from the exception being handled.
-        return ExceptionWrapper(where=self._where) if self._where else error
+    def _told(self, error: BaseException) -> ExceptionWrapper | BaseException:
+        if not self._where:
+            return error
+        told = ExceptionWrapper(where=self._where)  # it takes the traceback from the exception being handled
+        if not self._same_process:
+            told.exc_type = next(kind for kind in type(error).__mro__ if _has_a_name(kind))
+        return told
 
     def _fetch(self, task: Task) -> tuple[Any, Notes]:
         assert self._fetcher is not None, "start() opens the dataset"
@@ -228,6 +241,15 @@ class Worker:
         else:
             made.used, made.blob = pack((content, None if notes is NO_NOTES else notes), self._slots, task.slot)
         return made
+
+
+def _has_a_name(kind: type) -> bool:
+    """Whether `kind` can be found by its name, in the consumer too: a class made within a function cannot."""
+    try:
+        pickle.dumps(kind, 5)
+    except (pickle.PicklingError, AttributeError, ImportError):
+        return False
+    return True
 
 
 def received(made: Made, plans: dict[int, Plan], slots: Slots) -> Any:

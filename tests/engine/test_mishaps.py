@@ -174,7 +174,7 @@ def test_too_few_descriptors_are_said_with_the_numbers() -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50).stdout
     assert said.startswith(
-        "SharedMemoryError this loader needs 27 file descriptors (19 slots, 4 for each of 2 workers)"
+        "SharedMemoryError this loader needs 29 file descriptors (19 slots, 5 for each of 2 workers)"
     )
     assert "of 40 are in use" in said
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 40
