@@ -28,7 +28,7 @@ MAX_KEPT = 16
 LIFE_S = 1.0
 """How long a diagnosis of a live run is given out before it is made anew ..."""
 LIFE_FACTOR = 5.0
-"""... or so many times what it took to make: making them takes a sixth of one core at most."""
+"""... or so many times the CPU time that it took to make: making them takes a sixth of one core at most."""
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
@@ -63,7 +63,7 @@ class DiagnosisShelf:
         return made.diagnosis
 
     def _make(self, store: RunStore, run_id: str, before: _Made | None, start_ns: int, end_ns: int | None) -> _Made:
-        began = time.monotonic()
+        began, began_s = time.monotonic(), time.thread_time()
         summary = store.summary(run_id)
         if summary.state == "starting":
             excerpt = Excerpt(np.empty(0, ROW_DTYPE), start_ns, start_ns if end_ns is None else end_ns, [])
@@ -82,8 +82,8 @@ class DiagnosisShelf:
         else:
             error = self._scores.error()
             diagnosis = examine(excerpt, facts, limits, setting=setting, error=error, judged_from_ns=judged_ns)
-        took_s = time.monotonic() - began
-        return _Made(diagnosis, seen, began + took_s + max(LIFE_S, LIFE_FACTOR * took_s))
+        took_s = time.thread_time() - began_s
+        return _Made(diagnosis, seen, time.monotonic() + max(LIFE_S, LIFE_FACTOR * took_s))
 
 
 def limits_of(facts: Facts, *, here: bool) -> Limits:

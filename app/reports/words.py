@@ -66,7 +66,7 @@ TEXTS = {
     "since": Bilingual("Desde la ejecución {run}", "Since run {run}"),
     "measure": Bilingual("Para medirlo sin tocar el script:", "To measure it without touching the script:"),
     "faster": Bilingual(
-        "si {part} fuera {factor} veces más rápido, {rest}", "were {part} {factor} times as fast, {rest}"
+        "si {part} fuera {factor} veces más rápido, {rest}", "if {part} were {factor} times as fast, {rest}"
     ),
     "cached": Bilingual("con las muestras en memoria, {rest}", "with samples in memory, {rest}"),
     "others": Bilingual("Además", "Besides"),

@@ -17,8 +17,9 @@ import { readPageState } from "./page-state";
 import { show } from "./window";
 
 const ASK_EVERY_MS = 1_000;
-/** A long recording takes the server a while: then it is asked less often, so that it is busy with it a quarter of the time. */
+/** A long recording takes the server a while: then it is asked less often. How often it makes a new one it knows itself. */
 const REST_FACTOR = 3;
+const LONGEST_REST_MS = 5_000;
 
 export const diagnosis = signal<Diagnosis | null>(null);
 /** Why there is none, in words; "": none was refused. */
@@ -67,7 +68,7 @@ function asking(run: string, again: boolean, isReplay: boolean): () => void {
     seenTo = until ?? -1;
     if (!again || cancel.signal.aborted) return;
     const took = performance.now() - began;
-    timer = setTimeout(() => void ask(), Math.max(ASK_EVERY_MS - took, REST_FACTOR * took));
+    timer = setTimeout(() => void ask(), Math.max(ASK_EVERY_MS - took, Math.min(REST_FACTOR * took, LONGEST_REST_MS)));
   };
   const look = () => void (document.hidden || (again || diagnosis.peek() === null ? ask() : null));
   document.addEventListener("visibilitychange", look);

@@ -8,7 +8,7 @@ import { frozen } from "./window";
 /** Numbers of the last status messages, for the small curves beside the numbers. */
 const TREND_LENGTH = 90;
 /** Pictures of batches that are kept; the server keeps no more than 48 files. */
-const MAX_PREVIEWS = 24;
+const MAX_PREVIEWS = 48;
 
 export const runs = signal<readonly RunSummary[]>([]);
 export const runsKnown = signal(false);

@@ -80,6 +80,9 @@ function Row({ summary, onChoose }: { readonly summary: RunSummary; readonly onC
   const isOpen = summary.id === openRunId.value;
   const { script } = summary;
   const words = script?.loader ?? "";
+  // Of a run that goes on the list does not know how far it is.
+  const came = summary.live ? [] : [joined(duration(summary.duration_ns)), tCount("runs.batches", summary.batches, number(summary.batches))];
+  const facts = [...(script ? [] : [date(summary.started_unix_ns)]), ...came].join(" · ");
   return (
     <li>
       <button type="button" class="found-run" aria-current={isOpen ? "true" : undefined} onClick={() => onChoose(summary.id)}>
@@ -93,10 +96,7 @@ function Row({ summary, onChoose }: { readonly summary: RunSummary; readonly onC
             {words}
           </span>
         )}
-        <span class="run-facts">
-          {!script && `${date(summary.started_unix_ns)} · `}
-          {joined(duration(summary.duration_ns))} · {tCount("runs.batches", summary.batches, number(summary.batches))}
-        </span>
+        {facts !== "" && <span class="run-facts">{facts}</span>}
       </button>
     </li>
   );

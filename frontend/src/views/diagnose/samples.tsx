@@ -1,10 +1,12 @@
 /** The slowest samples, with what they are where somebody looked, and the parts of their reading. */
 import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { t } from "../../i18n";
 import { bytes, duration, joined, number, share } from "../../i18n/format";
+import { useLooking } from "../../parts/looking";
 import { Stack } from "../../parts/stack";
 import { diagnosis } from "../../store/diagnosis";
-import { previews } from "../../store/run";
+import { isLive, previews } from "../../store/run";
 import { clearSelection, selectBatch } from "../../store/selection";
 import { reveal } from "../../store/window";
 import { stagePaint } from "../../timeline/paints";
@@ -32,13 +34,15 @@ export function Samples() {
 }
 
 function Table({ samples }: { readonly samples: SampleTimes }) {
+  const root = useRef<HTMLDivElement>(null);
+  useLooking(root);
   const all = useSignal(false);
   const rows = all.value ? samples.slowest : samples.slowest.slice(0, FIRST);
   const seen = samples.slowest.some(({ sample }) => found(previews.value, sample) !== null);
   const staged = samples.slowest.some(({ stages }) => stages.length > 0);
   return (
     <>
-      <div class="table-scroll" tabIndex={0} role="group" aria-label={t("samples.title")}>
+      <div ref={root} class="table-scroll" tabIndex={0} role="group" aria-label={t("samples.title")}>
         <table class="samples">
           <thead>
             <tr>
@@ -64,7 +68,7 @@ function Table({ samples }: { readonly samples: SampleTimes }) {
           </tbody>
         </table>
       </div>
-      {!seen && <p class="small quiet">{t("samples.unseen")}</p>}
+      {!seen && <p class="small quiet">{t(isLive.value ? "samples.unseen_yet" : "samples.unseen")}</p>}
       {samples.slowest.length > FIRST && (
         <button type="button" class="button bare compact" aria-expanded={all.value} onClick={() => (all.value = !all.value)}>
           {all.value ? t("samples.fewer") : t("samples.all", { count: number(samples.slowest.length) })}

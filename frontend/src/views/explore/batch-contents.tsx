@@ -1,34 +1,17 @@
 /** What was in a batch: thumbnails, texts, and each tensor with its shape, type and range. */
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { t, tOr } from "../../i18n";
 import { number, significant } from "../../i18n/format";
 import { Icon } from "../../parts/icon";
+import { useLooking } from "../../parts/looking";
 import { Thumbnail } from "../../parts/thumbnail";
-import { useVisible } from "../../parts/visible";
-import { wantPreview } from "../../store/live";
-import { classes, isLive, openRunId, pinnedPreview, previews, run } from "../../store/run";
-import { mayOperate } from "../../store/session";
+import { classes, isLive, openRunId, pinnedPreview, previews } from "../../store/run";
 import { selectBatch, selectedBatch } from "../../store/selection";
-import { frozen } from "../../store/window";
-import { sweepOf } from "../../sweep/grid";
 import type { Preview, TensorInfo } from "../../wire";
-
-/** The server makes previews for a few seconds after each wish. */
-const WISH_EVERY_MS = 2_000;
 
 export function BatchContents() {
   const root = useRef<HTMLElement>(null);
-  // A preview costs the run time: none is asked for that is not looked at, none by who may only look, none of a cell
-  // of a sweep, whose time is measured.
-  const seen = useVisible(root).value;
-  const live = isLive.value && !frozen.value && seen && mayOperate.value && sweepOf(run.value?.name ?? "") === null;
-  useEffect(() => {
-    if (!live) return;
-    const wish = () => document.hidden || wantPreview();
-    wish();
-    const timer = setInterval(wish, WISH_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [live, openRunId.value]);
+  useLooking(root);
   const list = previews.value;
   const wanted = previewOfSelection() ?? list.find(({ number: each }) => each === pinnedPreview.value) ?? list.at(-1);
   return (

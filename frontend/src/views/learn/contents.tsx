@@ -34,7 +34,7 @@ export function Contents() {
           {goOn && (
             <button type="button" class="button primary" onClick={() => openLesson(goOn)}>
               <Icon name="play" />
-              {Object.keys(progress.value).length === 0 ? tl("contents.begin") : tl("contents.go_on", { title: proseOf(goOn)?.title ?? goOn })}
+              {LESSON_IDS.every((id) => stageOf(progressOf(id)) === "new") ? tl("contents.begin") : tl("contents.go_on", { title: proseOf(goOn)?.title ?? goOn })}
             </button>
           )}
           <button type="button" class="button" onClick={() => openGlossary()}>

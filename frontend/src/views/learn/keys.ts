@@ -22,6 +22,16 @@ export function learnKey(event: KeyboardEvent): boolean {
   return lesson.value !== "" && lessonKey(event);
 }
 
+const LINE_PX = 72;
+
+/** The text is read on without a mouse; what scrolls by itself keeps its arrows. */
+function scrollText(event: KeyboardEvent): boolean {
+  const text = document.querySelector(".lesson");
+  if (!text || text.scrollHeight <= text.clientHeight || (event.target as HTMLElement).closest("[role=region], .scene")) return false;
+  text.scrollBy(0, event.key === "ArrowDown" ? LINE_PX : -LINE_PX);
+  return true;
+}
+
 function lessonKey(event: KeyboardEvent): boolean {
   switch (event.key) {
     case "ArrowRight":
@@ -34,6 +44,9 @@ function lessonKey(event: KeyboardEvent): boolean {
       if (event.shiftKey) runBy(-1);
       else stepBy(-1);
       return true;
+    case "ArrowDown":
+    case "ArrowUp":
+      return scrollText(event);
     case "Home":
       reset();
       return true;

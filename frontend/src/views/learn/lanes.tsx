@@ -5,7 +5,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Log } from "../../lesson/log";
-import { contrastRevision, isDark, language } from "../../store/preferences";
+import { contrastRevision, isDark, language, printing } from "../../store/preferences";
 import { film, goTo, picture } from "../../store/lesson";
 import { kinds } from "../../store/recording";
 import { hidden } from "../../store/url";
@@ -76,7 +76,8 @@ function Lanes({ log }: { readonly log: Log }) {
       void [isDark.value, contrastRevision.value];
       queueMicrotask(() => {
         palette = readPalette(document.documentElement);
-        invalidate(draw);
+        if (printing.peek()) draw(); // there is no frame before the paper
+        else invalidate(draw);
       });
     });
     const stopDrawing = effect(() => {

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { MINE, neighbour } from "../../lesson/ids";
 import { Icon } from "../../parts/icon";
-import { card, cursor, film, lesson, openLesson, presenting, recording, retry } from "../../store/lesson";
+import { card, cards, cursor, film, lesson, openLesson, presenting, recording, retry } from "../../store/lesson";
 import { describe } from "../../store/problems";
 import { hidden, view } from "../../store/url";
 import { LessonLanes } from "./lanes";
@@ -60,11 +60,14 @@ export function Lesson() {
 function Stage() {
   const state = recording.value;
   const shows = (part: string) => !hidden.value.includes(part);
+  const isAbsent = cards.value.phase === "ready" && card.value === null; // a link to a file that this server was not given
   const isStale = state.phase === "asking" && film.value !== null;
   return (
     <section class="stage" aria-label={tl("stage.title")} aria-busy={state.phase === "asking"}>
       <ParameterBar />
-      {state.phase === "forbidden" && film.value === null ? (
+      {isAbsent ? (
+        <Instead title={tl("mine.absent")} text={tl("mine.how")} />
+      ) : state.phase === "forbidden" && film.value === null ? (
         <Instead title={tl("forbidden.title")} text={tl("forbidden.about")} />
       ) : state.phase === "failed" ? (
         <Instead title={tl(state.error.status === 0 ? "offline.title" : "failed.title")} text={state.error.status === 0 ? tl("offline.about") : describe(state.error)} onRetry={retry} />

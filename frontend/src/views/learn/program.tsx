@@ -6,9 +6,10 @@ import { useComputed, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { changedLines } from "../../lesson/changes";
 import { place, toggled } from "../../lesson/breakpoints";
+import { MINE } from "../../lesson/ids";
 import type { Frame, Source } from "../../lesson/log";
 import { tokenLines, type Token } from "../../lesson/python";
-import { base, breakpoints, film, picture, pointed } from "../../store/lesson";
+import { base, breakpoints, film, lesson, picture, pointed } from "../../store/lesson";
 import { relatedNow } from "./related-now";
 import { tl } from "./words";
 
@@ -75,7 +76,7 @@ function SourceCode({ source, index }: { readonly source: Source; readonly index
     <section class="source" aria-label={tl("program.of", { name: source.name })}>
       <h3>
         <code>{source.name}</code>
-        {index > 0 && <span>{tl("program.beside")}</span>}
+        {index > 0 && <span>{tl(lesson.value === MINE ? "program.call" : "program.beside")}</span>}
       </h3>
       <ol ref={list} onKeyDown={onKeyDown}>
         {source.lines.map((_, at) => (

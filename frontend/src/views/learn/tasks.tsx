@@ -1,5 +1,6 @@
 /** What the reader does: predict and run, break or mend, answer. Each is checked against the log of this very run. */
 import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { answerOf, isMended, isRight } from "../../lesson/answers";
 import type { LessonCard } from "../../lesson/log";
 import { Icon } from "../../parts/icon";
@@ -17,8 +18,15 @@ interface Props {
 
 export function Prediction({ card, prose }: Props) {
   const question = card.prediction;
-  if (!question || hidden.value.includes("prediction")) return null;
   const { guess } = progressOf(card.id);
+  const wasGiven = useRef(false);
+  const run = useRef<HTMLButtonElement>(null);
+  // The form that had the focus is gone: the next thing to press has it.
+  useEffect(() => {
+    if (wasGiven.current) run.current?.focus({ preventScroll: true });
+    wasGiven.current = false;
+  }, [guess]);
+  if (!question || hidden.value.includes("prediction")) return null;
   // The prediction is about the program as it is, whichever variant is shown.
   const log = base.value?.log;
   const answer = log ? answerOf(log, question) : null;
@@ -36,7 +44,10 @@ export function Prediction({ card, prose }: Props) {
           labelledBy="prediction-text"
           given={null}
           button={tl("predict.give")}
-          onGive={(given) => note(card.id, { guess: given })}
+          onGive={(given) => {
+            wasGiven.current = true;
+            note(card.id, { guess: given });
+          }}
         />
       ) : !isRevealed(card.id) ? (
         <div class="kept-guess">
@@ -46,7 +57,7 @@ export function Prediction({ card, prose }: Props) {
               {tl("predict.change")}
             </button>
           </p>
-          <button type="button" class="button primary" disabled={!film.value} onClick={playThrough}>
+          <button ref={run} type="button" class="button primary" disabled={!film.value} onClick={playThrough}>
             <Icon name="play" />
             {tl("predict.run")}
           </button>
