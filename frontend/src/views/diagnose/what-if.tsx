@@ -6,6 +6,7 @@ import { Icon } from "../../parts/icon";
 import { Segments } from "../../parts/segments";
 import { Typed } from "../../parts/typed";
 import { changedArguments, commandToMeasure } from "../../prediction/setting";
+import { diagnosis } from "../../store/diagnosis";
 import { run } from "../../store/run";
 import { mayOperate } from "../../store/session";
 import { asked, canMeasure, keepWhatIf, measure, score, tooLittle, trialsOfRun, whatIf, whatIfProblem, wish, type Wish } from "../../store/what-if";
@@ -24,6 +25,7 @@ export function WhatIf() {
     <Section id="what-if" title={t("whatif.title")} about={t("whatif.about")}>
       {whatIfProblem.value && <p class="not-measured">{whatIfProblem.value}</p>}
       {!known && tooLittle.value && <p class="not-measured">{t("whatif.too_little")}</p>}
+      {!known && !tooLittle.value && !whatIfProblem.value && diagnosis.value && <p class="hint">{t("whatif.coming")}</p>}
       {known && setting && (
         <div class="what-if">
           <Sliders known={known} setting={setting} />
