@@ -12,7 +12,7 @@ def _row(key: str, lesson: str, iterator: str, loader: str) -> Row:
 LAST_TABLE = Table(
     columns=("iterator", "loader"),
     rows=(
-        _row("parallelism", "05-loader-by-hand", "threads", "engine_threads"),
+        _row("parallelism", "08-workers", "fetching_alone", "fetching_lanes"),
         _row("batches", "06-batches", "iterator_per_next", "loader_per_next"),
         _row("shuffling", "07-shuffling", "iterator_orders", "loader_orders"),
         _row("collate", "06-batches", "iterator_gives", "loader_gives"),

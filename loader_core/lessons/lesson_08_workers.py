@@ -17,7 +17,7 @@ from loader_core.lessons.lesson import Findings, Lesson, Parameter, Question, Se
 from loader_core.lessons.log import Measure
 from loader_core.lessons.probes import seconds
 from loader_core.lessons.recorded import Run, line_of, rows_of, tell
-from loader_core.trace import NO_BATCH, Kind
+from loader_core.trace import NO_BATCH, Kind, Trace
 
 PROGRAM = """
 import os  #? dies
@@ -132,11 +132,13 @@ def _program(names: dict[str, Any], directory: Path) -> dict[str, Measure]:
     sends = rows[(rows["kind"] == Kind.SEND) & (rows["batch"] != NO_BATCH) & (rows["epoch"] == rows["epoch"].max())]
     finished = sends[sends["end"].argsort()]["batch"].tolist()
     early = sum(1 for place, batch in enumerate(finished) if any(later < batch for later in finished[place:]))
-    fetching = rows[rows["kind"] == Kind.FETCH]
+    fetching = set(rows[rows["kind"] == Kind.FETCH]["lane"].tolist())
+    without_workers = fetching & {lane.lane for lane in Trace.open(directory).lanes if lane.worker < 0}
     measures = {
         "samples": Measure(len(names["Samples"]()), "samples"),
         "alone": Measure(names["alone"][2], "s"),
-        "fetching_lanes": Measure(len(set(fetching["lane"].tolist())) - 1, "workers"),
+        "fetching_alone": Measure(len(without_workers), "threads"),
+        "fetching_lanes": Measure(len(fetching - without_workers), "workers"),
         "finished_early": Measure(early, "batches"),
     }
     if "together" in names:

@@ -12,6 +12,7 @@ from loader_core.lessons.program import shown
 _WORDS = {
     "es": {
         "program": "El programa de la lección. Es el mismo código que se ejecuta en la página.",
+        "numbers": "Los nombres en negrita son números: la última celda los mide y los imprime.",
         "parameters": "Los mismos valores con los que se abre la lección. Cámbialos en el código y vuelve a ejecutar.",
         "measure": "La misma ejecución, paso a paso y medida en este equipo, en un proceso aparte.",
         "live": "Con `%load_ext loader_core` en una celda, la vista en vivo aparece debajo de ella.",
@@ -19,6 +20,7 @@ _WORDS = {
     },
     "en": {
         "program": "The program of the lesson. It is the same code that runs in the page.",
+        "numbers": "The names in bold are numbers: the last cell measures and prints them.",
         "parameters": "The values are those that the lesson opens with. Change them in the code and run it again.",
         "measure": "The same execution, step by step and measured on this machine, in a process of its own.",
         "live": "With `%load_ext loader_core` in a cell, the live view appears below it.",
@@ -40,7 +42,8 @@ def notebook(lesson: Lesson, language: str, prose: Sequence[str] = ()) -> str:
     words = _WORDS[language]
     variant = lesson.variants[0]
     lines = shown(lesson.program, language=language, variant=variant, parameters=lesson.checked({}))
-    texts = ["\n\n".join(prose) if prose else f"# {lesson.id}", f"{words['program']} {words['parameters']}"]
+    about = " ".join(words[key] for key in ("numbers", "program", "parameters"))
+    texts = ["\n\n".join(prose) if prose else f"# {lesson.id}", about]
     variants = ", ".join(f"`{one}`" for one in lesson.variants)
     closing = f"{words['measure']} {words['variants']}: {variants}.\n\n{words['live']}"
     cells = [

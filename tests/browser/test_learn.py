@@ -204,8 +204,9 @@ def test_a_number_that_gives_the_prediction_away_waits_for_it(learn: Lesson) -> 
     expect(waiting).to_have_count(1)
     learn.page.locator(".predict input[type=range]").focus()
     learn.press("ArrowRight")
-    learn.page.get_by_role("button", name=learn.text("predict.give")).press("Enter")
-    learn.page.get_by_role("button", name=learn.text("predict.run")).press("Enter")
+    learn.press("Tab", "Enter")
+    expect(learn.page.get_by_role("button", name=learn.text("predict.run"))).to_be_focused()
+    learn.press("Enter")
     learn.expect_step(learn.count)  # all of it in seconds, however many steps there are
     expect(learn.page.locator(".revealed .bar")).to_have_count(2)
     expect(waiting).to_have_count(0)
@@ -349,6 +350,12 @@ def test_without_the_server_the_text_stays_and_it_says_what_to_do(learn: Lesson,
     page.unroute("**/api/lessons/*/record")
     page.get_by_role("button", name=learn.text("again")).press("Enter")
     expect(page.locator(".source").first).to_be_visible()
+
+
+def test_a_link_to_a_file_that_is_not_here_says_how_to_open_one(learn: Lesson) -> None:
+    learn.open("mine")
+    expect(learn.page.locator(".instead")).to_contain_text("loaderscope learn --mine")
+    assert findings(learn.page) == []
 
 
 def test_who_may_only_look_reads_the_text_and_is_told_why_nothing_runs(enter: Enter, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_steps_come_in_order_and_each_shows_what_was_recorded(lesson: str, log_o
 def test_workers_that_wait_at_once_are_faster_than_none(log_of: LogOf) -> None:
     log = log_of("08-workers")
     assert number(log, "fetching_lanes") == 4
+    assert number(log, "fetching_alone") == 1
+    assert 1 < number(log, "speedup") < 4
     assert number(log, "thread_waiting") > 1.4
     assert number(log, "process_waiting") > 1.4
 
@@ -154,7 +156,8 @@ def test_all_loaders_teach_the_same_and_the_one_by_hand_waits_most(log_of: LogOf
     assert value(log, "same_losses") is True
     assert number(log, "last_loss") < number(log, "first_loss")
     assert number(log, "faster") > 1.2
-    assert number(log, "by_hand_wait") > number(log, "of_ours_wait")
+    assert number(log, "by_hand_wait") > max(number(log, "of_ours_wait"), number(log, "of_torch_wait"))
+    assert number(log, "by_hand_wait") > 0.5, "most of the time goes into waiting for the disk"
 
 
 def test_datasets_that_torch_brings_give_the_same_batches_with_either_loader(log_of: LogOf) -> None:

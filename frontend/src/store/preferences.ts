@@ -43,7 +43,12 @@ systemDark.addEventListener("change", () => (systemIsDark.value = systemDark.mat
 export const contrastRevision = signal(0);
 matchMedia("(forced-colors: active)").addEventListener("change", () => (contrastRevision.value += 1));
 
-export const isDark = computed(() => (theme.value === "system" ? systemIsDark.value : theme.value === "dark"));
+/** While the page is being printed: paper is white, whatever the theme. */
+export const printing = signal(false);
+addEventListener("beforeprint", () => (printing.value = true));
+addEventListener("afterprint", () => (printing.value = false));
+
+export const isDark = computed(() => !printing.value && (theme.value === "system" ? systemIsDark.value : theme.value === "dark"));
 
 /** Keeps the document in step. Called once, before the first drawing. */
 export function applyPreferences(): void {
