@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
 
+from loader_core.engine.limits import available_bytes, shared_memory_bytes
 from loader_core.errors import WorkerDied
 
 
 def certificate(
-    *, worker: int, pid: int, exitcode: int, batch: int | None, indices: Sequence[object], deaths: int = 1
+    *,
+    worker: int,
+    pid: int,
+    exitcode: int,
+    batch: int | None,
+    indices: Sequence[object],
+    deaths: int = 1,
+    starved: bool | None = None,
 ) -> WorkerDied:
     """The error to raise when worker process `worker` is gone. It begins as torch's text does.
 
     `batch` and `indices` are what it was making, if it was given anything; `deaths` workers have died of it.
+    `starved`: the kernel has killed for want of memory since the loader began; None: not known.
     """
     doing = "while it had nothing to do" if batch is None else f"while making batch {batch}{_samples(indices)}"
     again = f" (the same batch has ended {deaths} workers)" if deaths > 1 else ""
     return WorkerDied(
         f"DataLoader worker (pid {pid}) exited unexpectedly: worker {worker} {_how(exitcode)} {doing}{again}. "
-        f"{_why(exitcode)}"
+        f"{_why(exitcode, starved)}".rstrip()
     )
 
 
@@ -40,22 +48,40 @@ def _how(exitcode: int) -> str:
         return f"was killed by signal {-exitcode}"
 
 
-def _why(exitcode: int) -> str:
+def _why(exitcode: int, starved: bool | None) -> str:
     if exitcode == -signal.SIGKILL:
         return (
-            f"Nobody but the system or an operator sends that: likely out of memory. {_free_memory()}"
+            f"Nobody but the system or an operator sends that: {_who_killed(starved)}. {_room()}"
             "Use fewer workers or a smaller batch_size."
         )
-    if exitcode in (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE, -signal.SIGABRT):
-        return "A crash in native code: load the samples named here with num_workers=0 to see it happen."
+    if exitcode == -signal.SIGBUS:
+        return f"That is what writing to shared memory does when there is none left. {_room()}{_NATIVE}"
+    if exitcode in (-signal.SIGSEGV, -signal.SIGILL, -signal.SIGFPE, -signal.SIGABRT):
+        return f"{_NATIVE} {_room()}".rstrip()
     if exitcode < 0:
-        return "Somebody sent that signal: look for what ends processes on this host."
-    return "Code in the dataset or in a library ended the process: look for os._exit or sys.exit in it."
+        return f"Somebody sent that signal: look for what ends processes on this host. {_room()}".rstrip()
+    return (
+        "Code in the dataset or in a library ended the process: look for os._exit or sys.exit in it, and for a "
+        f"traceback above. {_room()}"
+    ).rstrip()
 
 
-def _free_memory() -> str:
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return ""
-    return f"The host has {free / 2**20:,.0f} MiB of free memory. "
+_NATIVE = "A crash in native code: load the samples named here with num_workers=0 to see it happen."
+
+
+def _who_killed(starved: bool | None) -> str:
+    if starved:
+        return "the kernel has killed for want of memory since this loader began, so out of memory"
+    if starved is None:
+        return "likely out of memory"
+    return "likely out of memory, by a limit or a daemon of its own, for the kernel has counted no such kill"
+
+
+def _room() -> str:
+    memory, shared = available_bytes(), shared_memory_bytes()
+    found = [
+        f"{size / 2**20:,.0f} MiB of {what}"
+        for size, what in ((memory, "memory"), (shared, "shared memory"))
+        if size is not None
+    ]
+    return f"Now that it is gone, {' and '.join(found)} are free. " if found else ""

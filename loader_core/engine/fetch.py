@@ -48,7 +48,7 @@ class MapFetcher:
 
     def fetch(self, task: Task) -> Any:
         if not self._auto_collation:
-            return self._dataset[task.indices]
+            return next(iter(self._good(task, [task.indices])), None) if self._skips else self._dataset[task.indices]
         indices = task.indices.tolist() if isinstance(task.indices, np.ndarray) else task.indices
         if getattr(self._dataset, "__getitems__", None):
             return self._batched(task, indices)

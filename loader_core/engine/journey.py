@@ -22,6 +22,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from loader_core.engine.collate import Plan
 from loader_core.engine.death import certificate
 from loader_core.engine.device import Simulated, as_iterator, carry, open_copier
+from loader_core.engine.limits import oom_kills
 from loader_core.engine.pool import open_pool
 from loader_core.engine.position import Position
 from loader_core.engine.quarantine import Quarantine
@@ -86,6 +87,7 @@ class Journey:
         self.ended = False
         """The epoch has ended: without a batch that is left, or because a viewer stopped it."""
         self._begun = self._drained = self._raised_stop = False
+        self._oom_kills = oom_kills() if job.num_workers > 0 and way.method == "process" else None
         self._meter = ProcessMeter() if way.recording is None else way.recording.meter
         with ExitStack() as resources:
             self._main: Recorder = NULL_RECORDER
@@ -342,6 +344,7 @@ class Journey:
                 batch=tasks[0].number if tasks else None,
                 indices=(_shown(tasks[0].indices, self._job.auto_collation) or ()) if tasks else (),
                 deaths=deaths,
+                starved=None if self._oom_kills is None else (oom_kills() or 0) > self._oom_kills,
             )
         self._pool.restart(worker)
         for task in tasks:

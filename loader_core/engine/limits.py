@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def available_bytes() -> int | None:
     """Memory that can still be had: the host's, or what the control group allows if that is less. None: not known."""
     found = [size for size in (_host_bytes(), _group_bytes()) if size is not None]
     return min(found, default=None)
+
+
+def shared_memory_bytes() -> int | None:
+    """What is free where Linux keeps shared memory that has a name. None: not known."""
+    try:
+        room = os.statvfs("/dev/shm")  # noqa: S108 - looked at, not written to
+    except (AttributeError, OSError):  # another system
+        return None
+    return room.f_bavail * room.f_frsize
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since it started. None: not known."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def _host_bytes() -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from loader_core.engine.task import BadSample
 from loader_core.errors import QuarantineFull
@@ -18,12 +17,13 @@ class Quarantine:
     """
 
     budget: int
-    _bad: dict[Any, tuple[BadSample, int]] = field(default_factory=dict)
+    _bad: dict[str, tuple[BadSample, int]] = field(default_factory=dict)
 
     def add(self, bad: BadSample) -> None:
         """Note that a sample raised. Raises QuarantineFull past the budget."""
-        _, count = self._bad.get(bad.index, (bad, 0))
-        self._bad[bad.index] = (bad, count + 1)
+        which = repr(bad.index)  # without automatic batches it may be a list
+        _, count = self._bad.get(which, (bad, 0))
+        self._bad[which] = (bad, count + 1)
         if len(self._bad) > self.budget:
             raise QuarantineFull(
                 f"{len(self._bad)} samples could not be had, more than error_budget={self.budget}. The last is sample "

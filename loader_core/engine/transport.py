@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from loader_core.engine.collate import Memory, Place, aligned, is_plain
-from loader_core.engine.limits import check_descriptors, warn_of_memory
+from loader_core.engine.limits import available_bytes, check_descriptors, warn_of_memory
 from loader_core.errors import SharedMemoryError
 from loader_core.trace.segment import reserve
 
@@ -169,9 +169,14 @@ def _reserve(descriptor: int, size: int) -> None:
         reserve(descriptor, size)
     except OSError as error:
         raise SharedMemoryError(
-            f"no room for a batch of {size / 2**20:.1f} MiB in shared memory ({error.strerror}). "
+            f"no room for a batch of {size / 2**20:.1f} MiB in shared memory ({error.strerror}{_free()}). "
             "Use a smaller batch_size, fewer workers or a smaller prefetch_factor."
         ) from error
+
+
+def _free() -> str:
+    free = available_bytes()
+    return "" if free is None else f"; {free / 2**20:,.0f} MiB of memory are free"
 
 
 def lock_pages(memory: Memory) -> None:

@@ -154,7 +154,7 @@ class Worker:
     # --- collate, into the slot ---
 
     def _batch(self, task: Task, fetched: Any, notes: Notes) -> Made:
-        if self._job.auto_collation and notes.bad and not fetched:
+        if notes.bad and not (self._job.auto_collation and fetched):
             return self._passed(task, None, Outcome.EMPTY, notes)
         start = now()
         samples = len(fetched) if self._job.auto_collation else 1

@@ -89,6 +89,8 @@ class Numbers(Dataset[int]):
             raise KeyError(f"sample {self.at} is broken")
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what in ("crash", "bus", "term"):
+            os.kill(os.getpid(), {"crash": signal.SIGSEGV, "bus": signal.SIGBUS, "term": signal.SIGTERM}[self.what])
         if self.what == "exit":
             os._exit(3)
         if self.what == "hang":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import BatchSampler, IterableDataset, RandomSampler, Sampler, get_worker_info
 
 from loader_core.engine import DataLoader, PermutationSampler
 from loader_core.errors import SettingsError
@@ -199,10 +201,83 @@ for number, batch in enumerate(loader):
     assert sorted(seen + samples(loader)) == list(range(40))
 
 
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_batch_samplers_own_generator_is_remembered(workers: str) -> None:
+    def loader(seed: int) -> DataLoader[Any]:
+        drawn = RandomSampler(range(30), generator=torch.Generator().manual_seed(seed))
+        return DataLoader(Numbers(30), batch_sampler=BatchSampler(drawn, 4, drop_last=False), **WORKERS[workers])
+
+    first = loader(1)
+    seen = samples(islice(first, 3))
+    second = loader(2)
+    second.load_state_dict(through_a_file(first.state_dict()))
+    assert sorted(seen + samples(second)) == list(range(30))
+
+
+class Shuffled(Sampler[int]):
+    """A sampler of one's own, with the random numbers of Python and of numpy."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(range(30))
+        random.shuffle(order)
+        np.random.shuffle(order)
+        return iter(order)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_sampler_of_ones_own_draws_the_same_again(workers: str) -> None:
+    first = DataLoader(Numbers(30), 4, sampler=Shuffled(), **WORKERS[workers])
+    seen = samples(islice(first, 3))
+    state = through_a_file(first.state_dict())
+    random.seed(8)
+    np.random.seed(8)
+    second = DataLoader(Numbers(30), 4, sampler=Shuffled())
+    second.load_state_dict(state)
+    seen += samples(islice(second, 1))
+    state = through_a_file(second.state_dict())
+    random.seed(9)
+    np.random.seed(9)
+    third = DataLoader(Numbers(30), 4, sampler=Shuffled(), **WORKERS[workers])
+    third.load_state_dict(state)
+    assert sorted(seen + samples(third)) == list(range(30))
+
+
+class Endless(Numbers):
+    def __len__(self) -> int:
+        return 10**12
+
+
+def test_a_trillion_indices_are_resumed_without_drawing_those_before() -> None:
+    def loader() -> DataLoader[Any]:
+        return DataLoader(Endless(), 256, sampler=PermutationSampler(10**12, 3))
+
+    first = loader()
+    next(iter(first))
+    state = first.state_dict()
+    state["position"]["done"] = 3 * 10**9
+    second = loader()
+    second.load_state_dict(state)
+    expected = next(PermutationSampler(10**12, 3).runs(3 * 10**9 * 256))[:256]
+    assert next(iter(second)).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("taken", range(1, 4))
+def test_what_is_still_on_its_way_to_a_device_at_the_end_is_not_lost(taken: int) -> None:
+    first = DataLoader(Numbers(12), 4, device="simulated")
+    seen = samples(islice(first, taken))
+    second = DataLoader(Numbers(12), 4)
+    second.load_state_dict(first.state_dict())
+    assert seen + samples(second) == list(range(12))
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
         ({"batch_size": 5}, "counts batches of 4, and the loader's batch_size is 5"),
+        ({"batch_size": 4, "shuffle": True}, "of a SequentialSampler, and this loader draws them by a RandomSampler"),
         ({"batch_size": 4, "generator": torch.Generator()}, "with 1 random generators, and this loader has 2"),
     ],
 )
@@ -222,5 +297,5 @@ def test_a_stream_resumes_with_as_many_workers() -> None:
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(SettingsError, match="this state has version 7; this loader reads version 1"):
+    with pytest.raises(SettingsError, match="this state has version 7; this loader reads version 2"):
         DataLoader(Numbers(), 4).load_state_dict({"version": 7})

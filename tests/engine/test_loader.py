@@ -266,6 +266,9 @@ def test_every_stage_of_every_batch_is_recorded(pool: dict[str, Any], tmp_path: 
     [
         ("kill", "was killed by SIGKILL", "likely out of memory"),
         ("exit", "left with exit code 3", "look for os._exit"),
+        ("crash", "was killed by SIGSEGV", "load the samples named here with num_workers=0"),
+        ("bus", "was killed by SIGBUS", "what writing to shared memory does when there is none left"),
+        ("term", "was killed by SIGTERM", "look for what ends processes on this host"),
     ],
 )
 def test_a_dead_worker_has_a_certificate(what: str, how: str, advice: str) -> None:
@@ -278,6 +281,7 @@ def test_a_dead_worker_has_a_certificate(what: str, how: str, advice: str) -> No
     assert re.match(r"DataLoader worker \(pid \d+\) exited unexpectedly: worker 0 ", text)
     assert f"{how} while making batch 2 (samples 8, 9, 10, 11)" in text
     assert advice in text
+    assert re.search(r"Now that it is gone, [\d,]+ MiB of memory and [\d,]+ MiB of shared memory are free\.", text)
     assert isinstance(caught.value, RuntimeError)
 
 

@@ -64,6 +64,19 @@ def test_bad_samples_are_skipped_and_named(pool: dict[str, Any], dataset: Any) -
     assert quarantined[5] == ("ValueError", "broken file 5.jpg", 2)
 
 
+@pytest.mark.parametrize("sampler", [None, [[1, 2], [5], [7]]], ids=["indices", "lists"])
+def test_bad_samples_are_skipped_without_automatic_batches(pool: dict[str, Any], sampler: Any) -> None:
+    class OfLists(Rotten):
+        def __getitem__(self, index: Any) -> Any:
+            return (
+                super().__getitem__(index) if sampler is None else [super(OfLists, self).__getitem__(i) for i in index]
+            )
+
+    loader = DataLoader(OfLists(), batch_size=None, sampler=sampler, on_error="skip", **pool)
+    assert list(loader) == (GOOD if sampler is None else [[1, 2], [7]])
+    assert [bad.index for bad, _ in loader.quarantine][:1] == ([0] if sampler is None else [[5]])
+
+
 def test_past_the_budget_it_raises(pool: dict[str, Any]) -> None:
     loader = DataLoader(Rotten(), 4, on_error="skip", error_budget=2, **pool)
     with pytest.raises(
