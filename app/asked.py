@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,17 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if getattr(options, "embed", None):
         given["embed"] = frozenset(options.embed)
     return Settings(**given)
+
+
+@contextmanager
+def writing(target: str) -> Iterator[None]:
+    """What is written inside goes to this file. Raises UsageError where that cannot be."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def find_run(text: str, settings: Settings) -> Path:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.asked import UsageError, add_data, add_home, add_lang, find_run, settings_of
+from app.asked import UsageError, add_data, add_home, add_lang, find_run, settings_of, writing
 from app.host import Host, version
 from app.presence import announced, running_server, ticket
 from app.problems import RequestError
@@ -422,7 +422,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write a run as a trace for Perfetto, or in numbers."""
     trace = Trace.open(find_run(options.run, settings_of(options)))
     target = options.perfetto or options.summary
-    with contextlib.ExitStack() as files:
+    with writing(target), contextlib.ExitStack() as files:
         stream = sys.stdout if target == "-" else files.enter_context(Path(target).open("w", encoding="utf-8"))
         if options.perfetto:
             export.perfetto(trace, stream)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from app.asked import UsageError, add_home, add_lang, find_run, settings_of
+from app.asked import UsageError, add_home, add_lang, find_run, settings_of, writing
 
 FAILS = 1
 """Exit code of a check that does not pass."""
@@ -76,7 +76,8 @@ def diagnose_command(options: argparse.Namespace) -> int:
         if options.html == "-":
             sys.stdout.write(text)
         else:
-            Path(options.html).write_text(text, "utf-8")
+            with writing(options.html):
+                Path(options.html).write_text(text, "utf-8")
             _out().print(f"wrote {options.html}", markup=False)
     if options.json:
         sys.stdout.write(json.dumps(verdict_report(directory, verdict), indent=1, ensure_ascii=False) + "\n")

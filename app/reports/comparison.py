@@ -114,8 +114,10 @@ _TEXTS = {
         "Too few steps were seen to tell whether the difference is noise.",
     ),
     "test": Bilingual(
-        "Prueba de Welch con {first} y {second} bloques de pasos; intervalo del 95 %.",
-        "Welch's test of {first} and {second} blocks of steps; 95 % interval.",
+        "Prueba de Welch con {first} y {second} bloques de pasos; intervalo del 95 %. La razón es la de los bloques, y "
+        "no tiene por qué ser la de las dos velocidades.",
+        "Welch's test of {first} and {second} blocks of steps; 95 % interval. The ratio is that of the blocks, and "
+        "need not be that of the two rates.",
     ),
 }
 
@@ -146,11 +148,16 @@ def print_comparison(compared: Comparison, console: Console, lang: Lang) -> None
     if not compared.changed:
         console.print(words(_TEXTS["same settings"]), style="dim")
     rate = compared.rate
-    parts = {name: number(getattr(rate, name) or 0.0) for name in ("ratio", "low", "high")}
+    parts = {name: _two_digits(getattr(rate, name) or 0.0) for name in ("ratio", "low", "high")}
     console.print(Text(words(_TEXTS[rate.judgement].format(**parts)), style="bold"))
     if rate.ratio is not None:
         blocks = {"first": count(rate.blocks[0]), "second": count(rate.blocks[1])}
         console.print(Text(words(_TEXTS["test"].format(**blocks)), style="dim"))
+
+
+def _two_digits(ratio: float) -> Bilingual:
+    text = f"{ratio:.2f}"
+    return Bilingual(text.replace(".", ","), text)
 
 
 def _top(verdict: Verdict) -> Code:

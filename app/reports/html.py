@@ -46,6 +46,7 @@ svg { display: block; height: auto; min-width: 40rem; width: 100%; } svg text { 
 svg .lane { fill: var(--card); } svg .read { fill: var(--read); } svg .collate { fill: var(--collate); }
 svg .transfer { fill: var(--transfer); } svg .waiting { fill: var(--wait); } svg .step { fill: var(--step); }
 svg .main { fill: var(--decode); } svg .blocked, svg .mark, svg .observer, svg .stage { fill: var(--blocked); }
+svg line.mark { stroke: var(--ink); stroke-dasharray: 3 3; }
 """
 
 _PARTS: dict[PartKind, Bilingual] = {

@@ -7,23 +7,42 @@ from html import escape
 import numpy as np
 
 from app.summary import Lang
-from loader_core.diagnose.bilingual import duration
+from loader_core.diagnose.bilingual import Bilingual, duration
 from loader_core.diagnose.excerpt import Excerpt
 from loader_core.diagnose.grounds import Grounds
 from loader_core.diagnose.rows import Rows
 from loader_core.trace.event import KINDS, NO_BATCH, Kind, Nature, Role
+from loader_core.trace.trace import TraceLane
 
 WIDTH, LEFT = 960, 130
 ROW, GAP = 20, 6
 MOST_SPANS = 3_000
 MOST_LANES = 20
 BINS = 30
-HEIGHT = 140
+HEIGHT, HEAD = 140, 40
+QUANTILES = (0.5, 0.95, 0.99)
+LEGEND_STEP = 120
 
 _DRAWN = tuple(
     kind for kind, spec in KINDS.items() if spec.nature in (Nature.WORK, Nature.WAIT) and kind is not Kind.WAIT_TASK
 )
 _ORDER = {Role.CONSUMER: 0, Role.MAIN: 1, Role.PIN: 2, Role.DEVICE: 3, Role.WORKER: 4, Role.ANY: 5}
+
+_ROLES = {
+    Role.CONSUMER: Bilingual("bucle", "training loop"),
+    Role.MAIN: Bilingual("principal", "main"),
+    Role.PIN: Bilingual("fijado de memoria", "pinning"),
+    Role.DEVICE: Bilingual("dispositivo", "device"),
+}
+_PAINTS = {
+    "waiting": Bilingual("espera", "waiting"),
+    "step": Bilingual("paso", "step"),
+    "read": Bilingual("leer", "fetch"),
+    "collate": Bilingual("juntar", "collate"),
+    "transfer": Bilingual("enviar, copiar", "send, copy"),
+    "main": Bilingual("muestreador", "sampler"),
+    "blocked": Bilingual("en cola", "held"),
+}
 
 
 def timeline(grounds: Grounds, lang: Lang) -> str:
@@ -53,24 +72,37 @@ def _lanes(excerpt: Excerpt, rows: Rows, begin: int, end: int, lang: Lang) -> st
     parts = []
     for place, lane in enumerate(lanes):
         top = place * (ROW + GAP)
-        parts.append(f'<text x="0" y="{top + ROW - 6}">{escape(lane.label)}</text>')
+        parts.append(f'<text x="0" y="{top + ROW - 6}">{escape(_label(lane, lang))}</text>')
         parts.append(f'<rect class="lane" x="{LEFT}" y="{top}" width="{WIDTH - LEFT}" height="{ROW}"/>')
         own = rows[rows["lane"] == lane.lane]
         parts += [_span(row, begin, end, scale, top, lang) for row in own[np.argsort(own["start"], kind="stable")]]
     bottom = len(lanes) * (ROW + GAP)
-    told = duration(end - begin)
     parts.append(f'<text x="{LEFT}" y="{bottom + 14}">0</text>')
-    parts.append(f'<text x="{WIDTH}" y="{bottom + 14}" text-anchor="end">{told.es if lang == "es" else told.en}</text>')
-    return f'<svg viewBox="0 0 {WIDTH} {bottom + 20}" role="img">{"".join(parts)}</svg>'
+    parts.append(f'<text x="{WIDTH}" y="{bottom + 14}" text-anchor="end">{_in(duration(end - begin), lang)}</text>')
+    used = {KINDS[Kind(kind)].paint for kind in np.unique(rows["kind"]).tolist()}
+    for place, paint in enumerate(paint for paint in _PAINTS if paint in used):
+        left = LEFT + place * LEGEND_STEP
+        parts.append(f'<rect class="{paint}" x="{left}" y="{bottom + 26}" width="12" height="12"/>')
+        parts.append(f'<text x="{left + 18}" y="{bottom + 36}">{_in(_PAINTS[paint], lang)}</text>')
+    return f'<svg viewBox="0 0 {WIDTH} {bottom + 42}" role="img">{"".join(parts)}</svg>'
+
+
+def _label(lane: TraceLane, lang: Lang) -> str:
+    name = _ROLES.get(lane.role)
+    return lane.label if name is None else _in(name, lang) + (f" · {lane.rank}" if lane.rank else "")
+
+
+def _in(text: Bilingual, lang: Lang) -> str:
+    return text.es if lang == "es" else text.en
 
 
 def _span(row: np.void, begin: int, end: int, scale: float, top: int, lang: Lang) -> str:
     kind = Kind(int(row["kind"]))
     first, last = max(int(row["start"]), begin), min(int(row["end"]), end)
     x, width = LEFT + (first - begin) * scale, max(0.5, (last - first) * scale)
-    took = duration(int(row["end"] - row["start"]))
+    took = _in(duration(int(row["end"] - row["start"])), lang)
     batch = "" if row["batch"] == NO_BATCH else f" {int(row['batch'])}"
-    title = f"{kind.name}{batch}: {took.es if lang == 'es' else took.en}"
+    title = f"{kind.name}{batch}: {took}"
     paint = KINDS[kind].paint
     return (
         f'<rect class="{paint}" x="{x:.2f}" y="{top}" width="{width:.2f}" height="{ROW}"><title>{title}</title></rect>'
@@ -89,13 +121,28 @@ def wait_histogram(grounds: Grounds, lang: Lang) -> str:
     most = max(1, int(counts.max()))
     wide = WIDTH / BINS
     bars = "".join(
-        f'<rect class="waiting" x="{place * wide:.1f}" y="{HEIGHT - HEIGHT * number / most:.1f}" '
+        f'<rect class="waiting" x="{place * wide:.1f}" y="{HEAD + HEIGHT - HEIGHT * number / most:.1f}" '
         f'width="{wide - 2:.1f}" height="{HEIGHT * number / most:.1f}"><title>{number}</title></rect>'
         for place, number in enumerate(counts.tolist())
     )
-    ends = [duration(low), duration(high)]
-    first, last = (end.es if lang == "es" else end.en for end in ends)
+    bottom = HEAD + HEIGHT
+    marks = "".join(
+        _quantile(name, float(np.quantile(lengths, name)), low, high, bottom, lang, place)
+        for place, name in enumerate(QUANTILES)
+    )
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 20}" role="img">{bars}<text x="0" y="{HEIGHT + 15}">{first}</text>'
-        f'<text x="{WIDTH}" y="{HEIGHT + 15}" text-anchor="end">{last}</text></svg>'
+        f'<svg viewBox="0 0 {WIDTH} {bottom + 20}" role="img">{bars}{marks}'
+        f'<text x="0" y="{bottom + 15}">{_in(duration(low), lang)}</text>'
+        f'<text x="{WIDTH}" y="{bottom + 15}" text-anchor="end">{_in(duration(high), lang)}</text></svg>'
+    )
+
+
+def _quantile(name: float, ns: float, low: float, high: float, bottom: int, lang: Lang, place: int) -> str:
+    """A line where so many waits are shorter; its text lies beside those of the others, where they are close."""
+    x = WIDTH * float(np.log(ns / low) / np.log(high / low))
+    told = f"p{name * 100:.0f} {_in(duration(ns), lang)}"
+    anchor, by = ("end", -4) if x > WIDTH / 2 else ("start", 4)
+    return (
+        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom}"/>'
+        f'<text x="{x + by:.1f}" y="{10 + 12 * place}" text-anchor="{anchor}">{told}</text>'
     )

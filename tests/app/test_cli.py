@@ -149,6 +149,15 @@ def test_the_list_has_whole_ids_and_what_runs_came_to(
     assert re.search(rf"{name} .* finished +\d+\.\d +3 +12 +\d", said), said
 
 
+@pytest.mark.parametrize("command", [("export", "--perfetto"), ("export", "--summary"), ("diagnose", "--html")])
+def test_a_file_that_cannot_be_written_is_said(
+    command: tuple[str, str], recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "nowhere" / "file"
+    assert main([command[0], recorded, command[1], str(target)]) == 2
+    assert f"{target} cannot be written: No such file or directory" in capsys.readouterr().err
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert re.fullmatch(r"loaderscope \S.*, torch 2\.\S+\n", capsys.readouterr().out)
