@@ -117,7 +117,7 @@ class Setting:
     file: Path
     """The program as it is shown and run."""
     run: Callable[[], dict[str, Any]]
-    """Runs the program once, untraced and without its output; gives its global names."""
+    """Runs the program once, untraced; gives its global names. What it prints goes to the last step of `Findings`."""
 
     def whole(self, name: str) -> int:
         """A parameter that is a whole number."""

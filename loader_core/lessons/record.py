@@ -101,31 +101,35 @@ def record_lesson(request: dict[str, Any], folder: Path, stream: int) -> NoRetur
     _import_all(lines)
     empty = Log(lesson.id, variant, language, parameters, this_host(), program.sources, (), {})
     _limit_memory(lesson.memory_bytes)
-    findings = Findings()
+    findings, printed = Findings(), Output()
     if lesson.measure is not None:
         work = folder / "work"
         work.mkdir()
-        run = _untraced(program)
+        run = _untraced(program, printed)
         findings = lesson.measure(Setting(parameters, variant, language, work, file, run))
-    _record(program, _with(empty, findings), lesson, stream)
+    _record(program, _with(empty, findings, printed.take()), lesson, stream)
 
 
-def _untraced(program: Program) -> Any:
+def _untraced(program: Program, output: Output) -> Any:
     def run() -> dict[str, Any]:
-        with contextlib.redirect_stdout(Output()):
+        with contextlib.redirect_stdout(output):
             return _execute(program, _main_module(program.file))
 
     return run
 
 
-def _with(log: Log, findings: Findings) -> Log:
+def _with(log: Log, findings: Findings, printed: str) -> Log:
+    """The log with what was found. What the program has printed stands at the engine's last step, where all is done."""
+    steps = tuple(findings.steps)
+    if steps:
+        steps = (*steps[:-1], replace(steps[-1], output=printed))
     return replace(
         log,
         measures=dict(findings.measures),
         curves=tuple(thinned(curve) for curve in findings.curves),
         lanes=tuple(findings.lanes),
         spans=tuple(findings.spans),
-        steps=tuple(findings.steps),
+        steps=steps,
     )
 
 

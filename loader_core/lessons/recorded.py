@@ -153,6 +153,11 @@ class _Scene:
         """What the consumer was doing."""
         return next((span for span in reversed(self._consumer) if span.start_ns <= ns), None)
 
+    def batch_at(self, ns: int) -> str:
+        """The batch that the consumer waited for or worked on."""
+        span = self.consumer_at(ns)
+        return "-" if span is None or span.batch is None else str(span.batch)
+
     def local(self) -> Local:
         """The loader, named in the frame."""
         return Local(self.name, self.run.loader, self._loader)
@@ -230,10 +235,6 @@ def _steps(scenes: Sequence[_Scene], spans: Sequence[Span], lines: Mapping[str, 
 def _frame(scenes: Sequence[_Scene], scene: _Scene, span: Span, at_ns: int, lines: Mapping[str, int]) -> Frame:
     consumer = span if span.kind in lines else scene.consumer_at(at_ns)
     line = lines[consumer.kind if consumer is not None else "WAIT_BATCH"]
-    found = [(one.name, one.consumer_at(at_ns)) for one in scenes]
-    batches = [
-        Local("batch" if len(scenes) == 1 else f"batch_of_{name}", "-" if at is None else str(at.batch))
-        for name, at in found
-    ]
+    batches = [Local("batch" if len(scenes) == 1 else f"batch_of_{one.name}", one.batch_at(at_ns)) for one in scenes]
     locals_ = (*batches, *(one.local() for one in scenes))
     return Frame(_MODULE_FRAME, "<module>", 0, line, "running", locals_)

@@ -101,6 +101,12 @@ def test_a_worker_that_dies_is_told_of_with_its_samples(log_of: LogOf) -> None:
     assert any(span.kind == "DIED" for span in log.spans)
 
 
+def test_what_a_program_of_the_engine_prints_stands_at_its_end(log_of: LogOf) -> None:
+    *before, last = log_of("08-workers", "dies").steps
+    assert not any(step.output for step in before)
+    assert "was killed by SIGKILL while making batch 3" in last.output
+
+
 def test_a_generator_does_not_travel(log_of: LogOf) -> None:
     assert "generator" in str(value(log_of("08-workers"), "pickled_generator"))
 
