@@ -250,12 +250,20 @@ def cpu_bound(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
         "cores": number(grounds.cores or 0.0),
         "what": Bilingual("la lectura", "fetching") if place is None else Bilingual.same(place),
     }
-    sentence = Bilingual(
-        "Los workers calculan sin parar: cada lote les lleva {made}{place}, y el paso {step}. Es el {share} de la "
-        "espera.",
-        "The workers compute without a break: a batch takes {made}{place}, and a step {step}. That is {share} of the "
-        "wait.",
-    )
+    if times.busy_share is None or times.busy_share >= BUSY_SHARE:
+        sentence = Bilingual(
+            "Los workers calculan sin parar: cada lote les lleva {made}{place}, y el paso {step}. Es el {share} de la "
+            "espera.",
+            "The workers compute without a break: a batch takes {made}{place}, and a step {step}. That is {share} of "
+            "the wait.",
+        )
+    else:
+        sentence = Bilingual(
+            "Un worker tarda {made} en hacer un lote{place}, y el paso dura {step}: no siempre llega a tiempo. Es el "
+            "{share} de la espera.",
+            "A worker takes {made} to make a batch{place}, and a step {step}: now and then it is late. That is {share} "
+            "of the wait.",
+        )
     if grounds.cores_used is not None and cores_known and not _used_up(desk):
         sentence += Bilingual(
             " De {cores} núcleos usan {used}: el resto lo tenían otros programas de la máquina.",
