@@ -171,6 +171,47 @@ def test_views_of_views_are_whole_after_epochs_have_passed(pool: dict[str, Any])
         assert (view == expected).all()
 
 
+def stacked(samples: list[Any]) -> list[torch.Tensor]:
+    """Tensors alone: laid out as a whole."""
+    return [torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])]
+
+
+def tagged(samples: list[Any]) -> dict[str, Any]:
+    """More than tensors and arrays: packed."""
+    images, labels = stacked(samples)
+    return {"images": images, "labels": labels.numpy(), "tags": {str(label) for _, label in samples}}
+
+
+@pytest.mark.parametrize("collate_fn", [None, stacked, tagged])
+@pytest.mark.parametrize("stay", [False, True])
+def test_whatever_is_held_of_a_batch_stays(pool: dict[str, Any], collate_fn: Any, stay: bool) -> None:
+    """However a batch travels: parts of it, in lists and dicts, across epochs, breaks and the loader's own end."""
+    stay = bool(pool) and (stay or "multiprocessing_context" in pool)  # spawning takes seconds
+    loader = DataLoader(Images(), 4, collate_fn=collate_fn, persistent_workers=stay, **pool)
+    held: list[tuple[int, Any]] = []
+    for epoch in range(3):
+        for number, batch in enumerate(loader):
+            images, labels = (batch["images"], batch["labels"]) if isinstance(batch, dict) else batch
+            first = number * 4
+            parts: list[tuple[int, Any]] = [
+                (first, images[0]),
+                (first + 1, [images[1, 0].t()[:, 3:]]),
+                (first + 2, {"array": images.permute(1, 0, 2, 3)[2, 2].numpy()[::2]}),
+                (first + 3, images.unbind()[3].view(-1)[7:]),
+                (first + 1, labels[1:2]),
+            ]
+            held.append(parts[(number + epoch) % 5])
+            del batch, images, labels, parts
+            if epoch == 1 and number == 7:
+                break
+    del loader
+    gc.collect()
+    assert len(held) == 12 + 8 + 12
+    for value, part in held:
+        view = part["array"] if isinstance(part, dict) else part[0] if isinstance(part, list) else part
+        assert (view == value).all()
+
+
 def test_errors_keep_their_type_and_the_loader_goes_on(pool: dict[str, Any]) -> None:
     batches = iter(DataLoader(Numbers(at=9, what="raise"), 4, **pool))
     assert next(batches).tolist() == [0, 1, 2, 3]
