@@ -21,7 +21,7 @@ interface Props {
 const CLINGS = /^[.,:;!?)»”…]+/;
 
 export function Rich({ text, of = "shown", plain = false }: Props) {
-  const log = (of === "program" ? base.value : null)?.log ?? film.value?.log;
+  const log = (of === "program" ? base : film).value?.log;
   const found: ComponentChildren[] = [];
   const cut = pieces(text);
   cut.forEach((piece, at) => {
