@@ -25,6 +25,7 @@ One module `lesson_NN_name.py` with a `LESSON`; its id `NN-name` stands in `cata
 - **table**: a comparison whose cells are measures, of this lesson or of others; lesson 12's is `last_table.LAST_TABLE`.
 - Names of measures, variants, parameters, choices and curves are the keys of the page's prose
   (`frontend/src/locales/lessons`), which fills each `{measure}` from the log: never write a number into prose.
+  `{?measure}` stays covered until the prediction was made: so is written whatever would give it away.
 
 No module here imports torch when it is imported: the server lists the lessons. Import it inside `measure`.
 Each claim of a lesson has a measure, and a test in `tests/lessons` that would fail were it false.
