@@ -130,9 +130,10 @@ def _goes_on(epochs: object) -> object:
 def show(seen: list[Seen], runs_home: Path, screen: Console, *, returncode: int = 0) -> None:
     """Print the table, what went wrong, and how to open it. `returncode`: how the script ended."""
     if not seen:
-        why = f"ended with exit code {returncode} before it iterated" if returncode > 0 else "iterated"
-        over = "a" if returncode > 0 else "no"
-        screen.print(f"Loaderscope: the script {why} over {over} DataLoader, so nothing was recorded.", style="dim")
+        why = "the script iterated over no DataLoader that could be observed"
+        if returncode > 0:
+            why = f"the script ended with exit code {returncode} before it iterated over a DataLoader"
+        screen.print(f"Loaderscope: nothing was recorded: {why}.", style="dim")
         return
     table = Table(box=None, padding=(0, 1), title="Loaderscope", title_justify="left", title_style="bold")
     for column in ("loader, run", "batches", "samples/s", "waiting", "longest wait"):

@@ -77,8 +77,13 @@ def swallow(what: str) -> None:
         _said.add(what)
         import logging
 
-        log = logging.getLogger("loaderscope")
-        log.warning("%s failed; the script goes on without it", what, exc_info=sys.exc_info())
+        from loader_core.errors import LoaderscopeError
+
+        log, error = logging.getLogger("loaderscope"), sys.exc_info()[1]
+        if isinstance(error, (LoaderscopeError, OSError)):  # says itself what is wrong
+            log.warning("%s failed: %s; the script goes on without it", what, error)
+        else:
+            log.warning("%s failed; the script goes on without it", what, exc_info=error)
 
 
 # --- after an import --------------------------------------------------------------------------------------------------

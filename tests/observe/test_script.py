@@ -303,6 +303,8 @@ def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None
     seen = done([*RUN, "plain.py", "2", "fork", "-"], blocked, PROGRAMS)
     assert (seen.code, seen.out) == (plain.code, plain.out), seen.err
     assert seen.err.count("the script goes on without it") == 1
+    assert "Not a directory" in seen.err
+    assert "Traceback" not in seen.err
 
 
 KILLED = """
