@@ -11,7 +11,7 @@ import { comparedWith, leavePanels } from "../../store/panels";
 import { describe } from "../../store/problems";
 import { openRunId, runs } from "../../store/run";
 import { runName } from "../../words";
-import type { ComparedRun, Difference, RateChange, RunComparison } from "../../wire";
+import type { ComparedRun, Difference, RateChange, RunComparison, RunSummary } from "../../wire";
 import { CommonAxis } from "./common-axis";
 import { interval } from "./sweep-words";
 
@@ -93,12 +93,18 @@ function RunChoice({ letter, value, other, onChoose }: ChoiceProps) {
       <select class="field" aria-label={t("compare.choose", { letter })} value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
         {choices.map((each) => (
           <option key={each.id} value={each.id} disabled={each.id === other}>
-            {runName(each)} · {date(each.started_unix_ns)}
+            {[runName(each), workersOf(each), date(each.started_unix_ns)].filter(Boolean).join(" · ")}
           </option>
         ))}
       </select>
     </label>
   );
+}
+
+/** What tells the runs of one script apart. */
+function workersOf({ loader, script }: RunSummary): string {
+  const workers = loader?.num_workers;
+  return script && typeof workers === "number" ? `num_workers=${workers}` : "";
 }
 
 export function Letter({ letter }: { readonly letter: "A" | "B" }) {
