@@ -352,6 +352,15 @@ def test_without_the_server_the_text_stays_and_it_says_what_to_do(learn: Lesson,
     expect(page.locator(".source").first).to_be_visible()
 
 
+def test_an_answer_that_a_variant_never_measured_is_neither_right_nor_wrong(learn: Lesson) -> None:
+    learn.open("08-workers", variant="dies")
+    expect(learn.page.locator(".lesson-text .measured").first).not_to_have_text("–")  # of the program as it was
+    learn.page.locator(".give input[type=radio]").first.focus()
+    learn.press("Space")
+    learn.page.get_by_role("button", name=learn.text("question.check")).press("Enter")
+    expect(learn.page.locator(".verdict")).to_have_text([learn.text("question.not_measured")])
+
+
 def test_a_link_to_a_file_that_is_not_here_says_how_to_open_one(learn: Lesson) -> None:
     learn.open("mine")
     expect(learn.page.locator(".instead")).to_contain_text("loaderscope learn --mine")

@@ -142,6 +142,11 @@ export function CheckQuestion({ card, prose }: Props) {
           if (log && isRight(log, question, answer)) note(card.id, { answered: true });
         }}
       />
+      {given !== null && log && right === null && (
+        <p class="verdict" role="status">
+          {tl("question.not_measured")}
+        </p>
+      )}
       {right !== null && (
         <p class={`verdict ${right ? "right" : "other"}`} role="status">
           <Rich text={right ? prose.question.right : prose.question.wrong} />
