@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 
@@ -37,6 +38,13 @@ def pack_task(task: Task | Resume, *, batches: bool) -> bytes:
     else:
         form, epoch, number, slot, body = _PICKLED, task.epoch, task.number, task.slot, pickle.dumps(task.indices, 5)
     return _TASK.pack(len(body), form, epoch, number, slot) + body
+
+
+def write_all(descriptor: int, message: bytes) -> None:
+    """Write `message` to a pipe, in parts where it has not room for all of it."""
+    written = os.write(descriptor, message)
+    while written < len(message):
+        written += os.write(descriptor, message[written:])
 
 
 def read_task(inbox: io.BufferedReader) -> Task | Resume | None:

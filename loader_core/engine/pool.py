@@ -26,7 +26,7 @@ from typing import Literal, Protocol
 
 from loader_core.engine.collate import Plan
 from loader_core.engine.identity import seed_process, seed_thread, with_own_datapipe
-from loader_core.engine.messages import END, MADE_BYTES, pack_made, pack_task, read_task, unpack_made
+from loader_core.engine.messages import END, MADE_BYTES, pack_made, pack_task, read_task, unpack_made, write_all
 from loader_core.engine.task import Job, Made, Outcome, Resume, Task
 from loader_core.engine.transport import SharedFlag, Slots
 from loader_core.engine.worker import Worker
@@ -235,16 +235,16 @@ class ProcessPool:
             # The worker's ends live in the worker alone, so that its death closes them.
             inbox.close()
             outbox.close()
-        started = _Process(worker, to_worker, from_worker, _end_of(worker))
-        self._outboxes[from_worker.fileno()] = number
-        self._deaths[started.end_seen.fileno()] = number
-        self._poll.register(from_worker.fileno(), select.POLLIN)
-        self._poll.register(started.end_seen.fileno(), select.POLLIN)
+        started = _Process(worker, _taken_from(to_worker), _taken_from(from_worker), _end_of(worker))
+        self._outboxes[started.outbox] = number
+        self._deaths[started.end_seen] = number
+        self._poll.register(started.outbox, select.POLLIN)
+        self._poll.register(started.end_seen, select.POLLIN)
         return started
 
     def restart(self, worker: int) -> None:
         dead = self._workers[worker]
-        self._forget(self._outboxes, dead.outbox.fileno())
+        self._forget(self._outboxes, dead.outbox)
         dead.close_ends()
         self._plans[worker] = {}
         del self._gone[worker]
@@ -259,8 +259,7 @@ class ProcessPool:
 
     def submit(self, worker: int, task: Task | Resume) -> None:
         with suppress(BrokenPipeError):  # the worker is gone, and `receive` tells how
-            message = pack_task(task, batches=self._job.auto_collation)
-            _write(self._workers[worker].inbox.fileno(), message)
+            write_all(self._workers[worker].inbox, pack_task(task, batches=self._job.auto_collation))
 
     def receive(self, timeout_s: float | None) -> Made | None:
         while not self._made and self._read(timeout_s):
@@ -318,22 +317,27 @@ class ProcessPool:
             worker.close_ends()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Process:
-    """A worker process, and the consumer's ends of the pipes to and from it."""
+    """A worker process, and the consumer's ends of the pipes to and from it.
+
+    They are bare descriptors: of a reference cycle the garbage collector may end a Connection before us, and its number
+    is somebody else's by the time that we close it.
+    """
 
     process: BaseProcess
-    inbox: connection.Connection
-    outbox: connection.Connection
-    end_seen: connection.Connection
+    inbox: int
+    outbox: int
+    end_seen: int
     """Ready when the process has ended."""
+    closed: bool = False
 
     def dismiss(self) -> None:
         # Not the end of the pipe but a word ends a worker: other processes may hold copies of our end. One whose pipe
         # is full has tasks to read, and sees the pool's flag after the next.
-        os.set_blocking(self.inbox.fileno(), False)
+        os.set_blocking(self.inbox, False)
         with suppress(BlockingIOError, BrokenPipeError):
-            os.write(self.inbox.fileno(), END)
+            os.write(self.inbox, END)
         self.close_ends()
 
     def end(self, deadline: float) -> None:
@@ -347,24 +351,24 @@ class _Process:
         # Not closed, as in torch: whoever holds it may still ask how it ended. Its descriptor goes with the object.
 
     def close_ends(self) -> None:
-        self.inbox.close()
-        self.outbox.close()
-        self.end_seen.close()
+        if not self.closed:
+            self.closed = True
+            for descriptor in (self.inbox, self.outbox, self.end_seen):
+                os.close(descriptor)
 
 
-def _end_of(process: BaseProcess) -> connection.Connection:
+def _taken_from(end: connection.Connection) -> int:
+    descriptor = os.dup(end.fileno())
+    end.close()
+    return descriptor
+
+
+def _end_of(process: BaseProcess) -> int:
     """Becomes ready when `process` has ended. Its own sentinel does not if a process that it has forked lives on."""
     try:
-        descriptor = os.pidfd_open(process.pid or 0)
+        return os.pidfd_open(process.pid or 0)
     except (AttributeError, OSError):  # another system, or one that forbids it
-        descriptor = os.dup(process.sentinel)
-    return connection.Connection(descriptor, writable=False)
-
-
-def _write(descriptor: int, message: bytes) -> None:
-    written = os.write(descriptor, message)
-    while written < len(message):
-        written += os.write(descriptor, message[written:])
+        return os.dup(process.sentinel)
 
 
 # --- inside a worker process ------------------------------------------------------------------------------------------
@@ -437,8 +441,7 @@ def _leave_with_parent() -> None:
     if parent is None:
         return
     signs: list[int] = [parent.sentinel]
-    with suppress(AttributeError, PermissionError):  # another system, or one that forbids it
-        with suppress(ProcessLookupError):
-            signs.append(os.pidfd_open(parent.pid or 0))
+    with suppress(AttributeError, OSError):  # another system, or one that forbids it
+        signs.append(os.pidfd_open(parent.pid or 0))
     connection.wait(signs)
     os._exit(1)

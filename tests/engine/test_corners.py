@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -313,3 +314,22 @@ def test_workers_leave_their_dead_parent_though_its_other_children_live_on() -> 
     finally:
         os.close(handle)
         os.kill(bystander, signal.SIGKILL)
+
+
+def test_an_iterator_in_a_reference_cycle_ends_its_workers() -> None:
+    """As it is after an error, whose traceback holds it: the collector finalises its parts in an order of its own."""
+    for _ in range(3):
+        early: list[Any] = []
+        batches: Any = iter(DataLoader(Numbers(), 4, num_workers=2))
+        batches.itself = batches
+        workers = batches._workers
+        late = [batches]
+        early.append(batches._journey._pool._workers)
+        del batches
+        gc.collect()  # the collector's list has the ends of the pipes before the iterator from now on
+        early.clear()
+        late.clear()
+        gc.collect()  # what __del__ raises fails the test
+        for worker in workers:
+            worker.join(20)
+            assert worker.exitcode == 0
