@@ -89,7 +89,6 @@ def tune(
     predictor = Predictor(service, start, error=scores.error())
     proposals = propose(predictor, bounds)
     duel = Duel(start, [one.setting for one in proposals])
-    duel.note(start, service.samples_per_s)
     predicted = {one.setting: one for one in proposals}
     trials, longest = 1, 0.0
     while proposals and duel.alive() and spent() + longest < budget_s:
@@ -216,7 +215,7 @@ def report(tuned: Tuned, subject: Subject) -> list[str]:
         one = predicted[gain.setting]
         lines.append(
             f"{in_words(gain.setting)}: {_percent(gain.ratio)} ({_percent(gain.low)} .. {_percent(gain.high)}, "
-            f"{gain.pairs} pairs); predicted {one.samples_per_s:,.0f}, measured {gain.samples_per_s:,.0f} samples/s"
+            f"{_pairs(gain)}); predicted {one.samples_per_s:,.0f}, measured {gain.samples_per_s:,.0f} samples/s"
         )
     if tuned.choice is None:
         return [*lines, "Nothing that was measured is surely faster: leave it as it is.", *_unmeasured(tuned)]
@@ -226,7 +225,7 @@ def report(tuned: Tuned, subject: Subject) -> list[str]:
         f"Change it to  {subject.change(best.setting)}",
         (
             f"Gain: {_percent(best.ratio)} ({_percent(best.low)} .. {_percent(best.high)} with 90 %, "
-            f"{best.pairs} pairs), {best.start_per_s:,.0f} -> {best.samples_per_s:,.0f} samples/s"
+            f"{_pairs(best)}), {best.start_per_s:,.0f} -> {best.samples_per_s:,.0f} samples/s"
         ),
     ]
 
@@ -234,6 +233,10 @@ def report(tuned: Tuned, subject: Subject) -> list[str]:
 def _unmeasured(tuned: Tuned) -> Sequence[str]:
     missing = len(tuned.proposals) - len(tuned.gains)
     return [f"The budget was over before {missing} proposals were measured: give it more --seconds."] if missing else []
+
+
+def _pairs(gain: Gain) -> str:
+    return f"{gain.pairs} pair{'' if gain.pairs == 1 else 's'}"
 
 
 def _percent(ratio: float) -> str:

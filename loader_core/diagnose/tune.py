@@ -111,6 +111,7 @@ class Gain:
     """Hold the ratio with 90 %: Student's t over the pairs, their spread estimated together with `USUAL_SPREAD`."""
     samples_per_s: float
     start_per_s: float
+    """Medians over the pairs."""
 
 
 @dataclass
@@ -168,8 +169,8 @@ class Duel:
             math.exp(mean),
             math.exp(mean - missed),
             math.exp(mean + missed),
-            float(np.median(own)),
-            float(np.median(base)),
+            float(np.median(own[:pairs])),
+            float(np.median(base[:pairs])),
         )
 
     def choice(self) -> Gain | None:
