@@ -84,7 +84,8 @@ def test_tune_a_sample_dataset(home: Path, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert code == 0, out
     assert "num_workers=0: " in out
-    change = r"Change it to  loader_core.DataLoader\(dataset, batch_size=8, num_workers=[1-4], .*\)\nGain: \+.* pairs?\)"
+    line = r"loader_core.DataLoader\(dataset, batch_size=8, num_workers=[1-4], .*\)"
+    change = rf"Change it to  {line}\nGain: \+.* pairs?\)"
     assert re.search(f"{change}|{UNSURE}", out), out
     assert Scores(home).score().pairs >= 1 or UNSURE in out
 
