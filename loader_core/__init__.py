@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loader_core.engine import DataLoader, Simulated
+    from loader_core.engine import DataLoader, PackedList, PermutationSampler, Simulated
     from loader_core.trace import Recording, Trace, stage
 
-__all__ = ["DataLoader", "Recording", "Simulated", "Trace", "stage"]
+__all__ = ["DataLoader", "PackedList", "PermutationSampler", "Recording", "Simulated", "Trace", "stage"]
 
 _HOMES = {
     "DataLoader": "loader_core.engine",
+    "PackedList": "loader_core.engine",
+    "PermutationSampler": "loader_core.engine",
     "Recording": "loader_core.trace",
     "Simulated": "loader_core.engine",
     "Trace": "loader_core.trace",

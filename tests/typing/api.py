@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader as TorchDataLoader
 from torch.utils.data import TensorDataset
 
-from loader_core import DataLoader, Recording, Simulated, Trace, stage
+from loader_core import DataLoader, PackedList, PermutationSampler, Recording, Simulated, Trace, stage
 from loader_core.observe import observe
 
 dataset = TensorDataset(torch.zeros(8, 2))
@@ -33,6 +33,8 @@ with Recording.create(Path("run"), run_id="run", name="typed") as recording:
     assert_type(observe(loader, detail="batch"), DataLoader[tuple[torch.Tensor, ...]])
 
 assert_type(recording, Recording)
+assert_type(PackedList(["a", "b"])[0], str)
+assert_type(list(PermutationSampler(10**12, seed=3)), list[int])
 
 
 @stage("decode")
