@@ -48,7 +48,7 @@ test("scripts without a group are not mixed up", () => {
 
 test("a command is shown without the folder of its script", () => {
   const command = (...argv: string[]) => commandOf(run("id", { script: script({ argv }) }));
-  expect(command("/srv/work/train.py", "--data", "/data/x")).toBe("train.py --data /data/x");
+  expect(command("/srv/jobs/train.py", "--data", "/data/x")).toBe("train.py --data /data/x");
   expect(command("-m", "package.module")).toBe("-m package.module");
   expect(command("-u", "C:\\me\\train.py")).toBe("-u train.py");
   expect(command()).toBe("id");
