@@ -12,10 +12,10 @@ import numpy as np
 
 from app.runs import RunStore
 from loader_core.diagnose.queues import QueueCount
-from loader_core.diagnose.rows import of_kinds
+from loader_core.diagnose.rows import Rows, of_kinds
 from loader_core.trace.event import NO_BATCH, Kind
 from loader_core.trace.rollup import BUCKET_DTYPE
-from loader_core.trace.trace import ROW_DTYPE
+from loader_core.trace.trace import ROW_DTYPE, Trace
 
 LIFE_S = 0.5
 """How long the figures of a live run are given out before they are made anew."""
@@ -63,15 +63,24 @@ class FigureShelf:
 
 
 def _make(store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
-    from loader_core.diagnose import figures  # plotly is loaded when somebody first looks
-
     if store.summary(run_id).state == "starting":
         buckets, rows = np.empty(0, BUCKET_DTYPE), np.empty(0, ROW_DTYPE)
     else:
         with store.reading(run_id) as trace:  # held while it is read and no longer: the live view waits for it
-            trace.refresh()
-            buckets = trace.rollup().copy()
-            rows = trace.window(0, trace.duration_ns, DRAWN_KINDS)
+            buckets, rows = seen_of(trace)
+    return figures_json(buckets, rows, lang=lang, theme=theme).encode()
+
+
+def seen_of(trace: Trace) -> tuple[Rows, Rows]:
+    """What the figures are made of: `(n,) BUCKET_DTYPE` and `(m,) ROW_DTYPE`, of all that is recorded by now."""
+    trace.refresh()
+    return trace.rollup().copy(), trace.window(0, trace.duration_ns, DRAWN_KINDS)
+
+
+def figures_json(buckets: Rows, rows: Rows, *, lang: Lang, theme: Theme) -> str:
+    """`{"throughput": ..., "queue": ..., "waits": ...}`: each a figure as plotly.js takes it."""
+    from loader_core.diagnose import figures  # plotly is loaded when somebody first looks
+
     ready, in_flight = QueueCount().add(rows)
     waited = of_kinds(rows, Kind.WAIT_BATCH)
     waited = waited[waited["batch"] != NO_BATCH]  # the end of an epoch is no batch
@@ -80,4 +89,4 @@ def _make(store: RunStore, run_id: str, *, lang: Lang, theme: Theme) -> bytes:
         "queue": figures.queue(ready, in_flight, lang=lang, theme=theme),
         "waits": figures.waits(waited["end"] - waited["start"], lang=lang, theme=theme),
     }
-    return ("{" + ",".join(f'"{name}":{figure.to_json()}' for name, figure in drawn.items()) + "}").encode()
+    return "{" + ",".join(f'"{name}":{figure.to_json()}' for name, figure in drawn.items()) + "}"

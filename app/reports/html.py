@@ -1,11 +1,12 @@
-"""The verdict as one page that opens offline: no script, no font and no picture from anywhere else."""
+"""The verdict as one page that opens offline: nothing in it comes from anywhere else."""
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
 
-from app.reports.picture import timeline, wait_histogram
+from app.reports.figures import figures
+from app.reports.picture import timeline
 from app.reports.words import CONFIDENCE, TEXTS, amount, bad_end, changed_line, code_name, predicted
 from app.summary import Lang
 from loader_core.diagnose.bilingual import Bilingual, count, duration, number, share
@@ -33,7 +34,7 @@ h1 { font-size: 1.1rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6
 .run, .soft, th { color: var(--soft); font-size: .9rem; font-weight: normal; }
 article { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--accent);
   border-radius: 6px; margin: 1rem 0; padding: 1rem 1.2rem; }
-article h2 { margin: 0 0 .3rem; font-size: 1.35rem; } article h3 { font-size: 1rem; margin: 1rem 0 .2rem; }
+article h2 { margin: 0 0 .3rem; font-size: 1.35rem; } h3 { font-size: 1rem; margin: 1rem 0 .2rem; }
 .bad { border-left: 4px solid var(--wait); overflow-wrap: anywhere; padding: .4rem .8rem; }
 p { margin: .4rem 0; } code, pre { font: .95em ui-monospace, monospace; }
 pre { background: var(--paper); border: 1px solid var(--line); border-radius: 4px; overflow-x: auto;
@@ -42,12 +43,17 @@ pre { background: var(--paper); border: 1px solid var(--line); border-radius: 4p
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; white-space: nowrap; } .bar { background: var(--line); height: .7rem; width: 10rem; }
 .bar i { background: var(--read); display: block; height: 100%; } .bar i.wait { background: var(--wait); }
-svg { display: block; height: auto; min-width: 40rem; width: 100%; } svg text { fill: var(--soft); font-size: 12px; }
-svg .lane { fill: var(--card); } svg .read { fill: var(--read); } svg .collate { fill: var(--collate); }
-svg .transfer { fill: var(--transfer); } svg .waiting { fill: var(--wait); } svg .step { fill: var(--step); }
-svg .main { fill: var(--decode); } svg .blocked, svg .mark, svg .observer, svg .stage { fill: var(--blocked); }
-svg line.mark { stroke: var(--ink); stroke-dasharray: 3 3; }
+.lanes { display: block; height: auto; min-width: 40rem; width: 100%; }
+.lanes text { fill: var(--soft); font-size: 12px; }
+.lanes .lane { fill: var(--card); } .lanes .read { fill: var(--read); } .lanes .collate { fill: var(--collate); }
+.lanes .transfer { fill: var(--transfer); } .lanes .waiting { fill: var(--wait); } .lanes .step { fill: var(--step); }
+.lanes .main { fill: var(--decode); }
+.lanes .blocked, .lanes .mark, .lanes .observer, .lanes .stage { fill: var(--blocked); }
+.figure { height: 20rem; margin-bottom: 1rem; }
 """
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+"""Only what stands in the page; a picture that the browser makes of a figure is a blob."""
 
 _PARTS: dict[PartKind, Bilingual] = {
     "wait": Bilingual("espera", "waiting"),
@@ -75,9 +81,9 @@ def page(directory: Path, verdict: Verdict, lang: Lang) -> str:
         f'<p class="run"><b>Loaderscope</b> · {escape(run.name or directory.name)} · {escape(directory.name)}</p>',
         f"<main>{writer.end(run)}{writer.card(verdict, top)}",
         f'<p class="soft">{writer.seen(verdict)}</p>',
-        writer.section("timeline", f'<div class="scroll">{timeline(grounds, lang)}</div>'),
+        writer.section("timeline", _scrolled(timeline(grounds, lang))),
         writer.section("budget", writer.budget(grounds)),
-        writer.section("waits", f'<div class="scroll">{wait_histogram(grounds, lang)}</div>'),
+        writer.section("figures", figures(directory, lang)),
         writer.section("others", "".join(writer.card(verdict, finding) for finding in others)) if others else "",
         writer.section("slowest", writer.samples(grounds)),
         writer.section("stalls", writer.stalls(grounds)),
@@ -87,7 +93,7 @@ def page(directory: Path, verdict: Verdict, lang: Lang) -> str:
     return (
         f'<!doctype html>\n<html lang="{lang}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{title} · {escape(directory.name)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
@@ -107,9 +113,7 @@ class _Writer:
         return "" if ended is None else f'<p class="bad">{self.text(ended)}</p>'
 
     def section(self, title: str, inside: str) -> str:
-        if not inside or inside == '<div class="scroll"></div>':
-            return ""
-        return f"<section><h2>{self.text(TEXTS[title])}</h2>{inside}</section>"
+        return f"<section><h2>{self.text(TEXTS[title])}</h2>{inside}</section>" if inside else ""
 
     def seen(self, verdict: Verdict) -> str:
         unknown = Bilingual.same("?")
@@ -138,7 +142,7 @@ class _Writer:
         if gain is not None:
             parts.append(f"<p>{self.text(gain)}</p>")
         rows = "".join(self._evidence(evidence) for evidence in finding.evidence)
-        parts.append(f'<h3>{self.text(TEXTS["evidence"])}</h3><div class="scroll"><table>{rows}</table></div>')
+        parts.append(f"<h3>{self.text(TEXTS['evidence'])}</h3>{_scrolled(f'<table>{rows}</table>')}")
         parts.append(f"<p>{self.text(TEXTS['refuted'].format(how=finding.refuted_by))}</p>")
         parts.append(f"<p>{self.text(TEXTS['experiment'].format(how=finding.experiment))}</p>")
         return f"<article>{''.join(parts)}</article>"
@@ -163,7 +167,7 @@ class _Writer:
             f'</div></td><td class="n">{self.text(duration(part.total_ns))}</td></tr>'
             for part in budget.parts
         ]
-        return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
+        return _scrolled(f"<table>{''.join(rows)}</table>")
 
     def samples(self, grounds: Grounds) -> str:
         times = sample_times(grounds.excerpt)
@@ -178,8 +182,13 @@ class _Writer:
             stages = ", ".join(f"{escape(stage.name)} {self.text(duration(stage.ns))}" for stage in slow.stages)
             cells = "".join(f'<td class="n">{self.text(cell)}</td>' for cell in numbers)
             rows.append(f"<tr>{cells}<td>{stages}</td></tr>")
-        return f'<div class="scroll"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
+        return _scrolled(f"<table><tr>{heads}</tr>{''.join(rows)}</table>")
 
     def stalls(self, grounds: Grounds) -> str:
         found = find_stalls(grounds.excerpt).longest[:SHOWN]
         return "".join(f"<p>{self.text(stall.sentence)}</p>" for stall in found)
+
+
+def _scrolled(inside: str) -> str:
+    """What may be wider than the page, to be scrolled by keyboard too; "" of nothing."""
+    return f'<div class="scroll" tabindex="0">{inside}</div>' if inside else ""

@@ -1,4 +1,4 @@
-"""Pictures of a report, as SVG that stands in the page: the timeline around a wait, and how long waits last."""
+"""The timeline around a wait, as SVG that stands in the report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from app.reports.words import TEXTS
 from app.summary import Lang
 from loader_core.diagnose.bilingual import Bilingual, duration
 from loader_core.diagnose.excerpt import Excerpt
@@ -18,9 +19,6 @@ WIDTH, LEFT = 960, 130
 ROW, GAP = 20, 6
 MOST_SPANS = 3_000
 MOST_LANES = 20
-BINS = 30
-HEIGHT, HEAD = 140, 40
-QUANTILES = (0.5, 0.95, 0.99)
 LEGEND_STEP = 120
 
 _DRAWN = tuple(
@@ -84,7 +82,8 @@ def _lanes(excerpt: Excerpt, rows: Rows, begin: int, end: int, lang: Lang) -> st
         left = LEFT + place * LEGEND_STEP
         parts.append(f'<rect class="{paint}" x="{left}" y="{bottom + 26}" width="12" height="12"/>')
         parts.append(f'<text x="{left + 18}" y="{bottom + 36}">{_in(_PAINTS[paint], lang)}</text>')
-    return f'<svg viewBox="0 0 {WIDTH} {bottom + 42}" role="img">{"".join(parts)}</svg>'
+    size, name = f"0 0 {WIDTH} {bottom + 42}", _in(TEXTS["timeline"], lang)
+    return f'<svg class="lanes" viewBox="{size}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
 
 
 def _label(lane: TraceLane, lang: Lang) -> str:
@@ -106,43 +105,4 @@ def _span(row: np.void, begin: int, end: int, scale: float, top: int, lang: Lang
     paint = KINDS[kind].paint
     return (
         f'<rect class="{paint}" x="{x:.2f}" y="{top}" width="{width:.2f}" height="{ROW}"><title>{title}</title></rect>'
-    )
-
-
-def wait_histogram(grounds: Grounds, lang: Lang) -> str:
-    """How long the steady waits last, on a logarithmic scale; "" where there were too few."""
-    waits = grounds.steady_waits
-    lengths = np.maximum((waits["end"] - waits["start"]).astype(np.float64), 1_000.0)
-    if len(lengths) < 8:
-        return ""
-    low, high = float(lengths.min()), max(float(lengths.max()), float(lengths.min()) * 1.01)
-    edges = np.geomspace(low, high, BINS + 1)
-    counts, _ = np.histogram(lengths, edges)
-    most = max(1, int(counts.max()))
-    wide = WIDTH / BINS
-    bars = "".join(
-        f'<rect class="waiting" x="{place * wide:.1f}" y="{HEAD + HEIGHT - HEIGHT * number / most:.1f}" '
-        f'width="{wide - 2:.1f}" height="{HEIGHT * number / most:.1f}"><title>{number}</title></rect>'
-        for place, number in enumerate(counts.tolist())
-    )
-    bottom = HEAD + HEIGHT
-    marks = "".join(
-        _quantile(name, float(np.quantile(lengths, name)), low, high, bottom, lang, place)
-        for place, name in enumerate(QUANTILES)
-    )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {bottom + 20}" role="img">{bars}{marks}'
-        f'<text x="0" y="{bottom + 15}">{_in(duration(low), lang)}</text>'
-        f'<text x="{WIDTH}" y="{bottom + 15}" text-anchor="end">{_in(duration(high), lang)}</text></svg>'
-    )
-
-
-def _quantile(name: float, ns: float, low: float, high: float, bottom: int, lang: Lang, place: int) -> str:
-    """A line where so many waits are shorter; its text lies beside those of the others, where they are close."""
-    x = WIDTH * float(np.log(ns / low) / np.log(high / low))
-    told = f"p{name * 100:.0f} {_in(duration(ns), lang)}"
-    anchor, by = ("end", -4) if x > WIDTH / 2 else ("start", 4)
-    return (
-        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom}"/>'
-        f'<text x="{x + by:.1f}" y="{10 + 12 * place}" text-anchor="{anchor}">{told}</text>'
     )

@@ -72,7 +72,7 @@ TEXTS = {
     "others": Bilingual("Además", "Besides"),
     "budget": Bilingual("A dónde va el tiempo del bucle", "Where the loop's time goes"),
     "timeline": Bilingual("Los segundos alrededor de la espera más larga", "The moments around the longest wait"),
-    "waits": Bilingual("Cuánto duran las esperas", "How long waits last"),
+    "figures": Bilingual("Toda la ejecución", "The whole run"),
     "slowest": Bilingual("Muestras más lentas", "Slowest samples"),
     "stalls": Bilingual("Parones más largos", "Longest stalls"),
 }
