@@ -17,6 +17,9 @@ SMALLEST_GAP_NS = 1_000_000_000
 COST_SHARE = 0.002
 """Of the time at most, spent on looking: a look that took 1 ms is followed by half a second of none."""
 
+LONGEST_PAUSE_NS = 1_000_000_000
+"""Between two questions: of a longer one no more counts. The time that is meant is that in which there are batches."""
+
 _SMAPS = Path("/proc/self/smaps_rollup")
 _FILES = Path("/proc/self/fd")
 _SHARED = Path("/dev/shm")  # noqa: S108 - the kernel's shared memory, not a place for files of ours
@@ -31,20 +34,25 @@ class ProcessMeter:
     """
 
     def __init__(self) -> None:
-        self._next_ns = 0
+        self._asked_ns = 0
+        self._passed_ns = 0
+        self._gap_ns = 0
 
     def look(self, recorder: Recorder) -> None:
-        """Record both, if it is time again."""
+        """Record both, if it is time again. To be asked once per batch."""
+        if not recorder.enabled:
+            return
         start = now()
-        if start < self._next_ns or not recorder.enabled:
+        self._passed_ns += min(start - self._asked_ns, LONGEST_PAUSE_NS)
+        self._asked_ns = start
+        if self._passed_ns < self._gap_ns:
             return
         memory, files = unique_bytes(), open_files()
         if memory is not None:
             recorder.mark(Kind.MEMORY, value=memory)
         if files is not None:
             recorder.mark(Kind.FILES, value=files)
-        cost = now() - start
-        self._next_ns = start + max(SMALLEST_GAP_NS, round(cost / COST_SHARE))
+        self._passed_ns, self._gap_ns = 0, max(SMALLEST_GAP_NS, round((now() - start) / COST_SHARE))
 
 
 def unique_bytes() -> int | None:

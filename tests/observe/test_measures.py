@@ -25,7 +25,7 @@ from loader_core.observe.digests import digest, generator_state, random_states, 
 from loader_core.observe.linting import MAX_INDICES, IndexTally
 from loader_core.observe.progress import SAMPLE, Progress
 from loader_core.trace import NOT_MEASURED, Kind, Recorder, Role, Trace, process_meter
-from loader_core.trace.process_meter import SMALLEST_GAP_NS, ProcessMeter, limits, open_files, unique_bytes
+from loader_core.trace.process_meter import ProcessMeter, limits, open_files, unique_bytes
 from tests.observe.datasets import Noise
 from tests.observe.experience import ROOT, recorded
 from tests.trace.records import events
@@ -168,16 +168,23 @@ def test_looks_are_as_rare_as_they_are_dear(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(process_meter, "unique_bytes", dear)
     recorder = Recorder(tmp_path, role=Role.WORKER, worker=0)
     meter = ProcessMeter()
-    looked = []
-    for _ in range(4):
-        start = at
-        meter.look(recorder)
-        looked.append(at > start)
-        at = start + 4 * SMALLEST_GAP_NS
+
+    def looks(every_ns: int, times: int) -> list[int]:
+        """Which of so many questions, so far apart, were followed by a look."""
+        nonlocal at
+        found = []
+        for number in range(times):
+            start = at
+            meter.look(recorder)
+            found += [number] if at > start else []
+            at = start + every_ns
+        return found
+
+    assert looks(500_000_000, 22) == [0, 10, 20], "10 ms, at two thousandths of the time: every 5 s"
+    assert looks(3_600_000_000_000, 6) == [4], "of an hour in which there were no batches, a second counts"
     recorder.close()
-    assert looked == [True, False, True, False], "10 ms, at two thousandths of the time: every 5 s"
     values = [(event[7], event[2]) for event in events(tmp_path) if event[7] in (Kind.MEMORY, Kind.FILES)]
-    assert [kind for kind, _ in values] == [Kind.MEMORY, Kind.FILES] * 2
+    assert [kind for kind, _ in values] == [Kind.MEMORY, Kind.FILES] * 4
 
 
 @pytest.mark.parametrize("workers", [0, 1])
