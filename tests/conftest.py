@@ -24,6 +24,15 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+LONG = ("tests/test_architecture.py", "tests/browser/", "tests/observe/", "tests/lessons/")
+"""What takes longest in one piece. It begins first, so that in the end nobody waits for it alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long modules first; the others stay in their order."""
+    items.sort(key=lambda item: next((place for place, path in enumerate(LONG) if path in item.nodeid), len(LONG)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of recordings and of cut photographs for all of this session's tests: never the user's own."""
