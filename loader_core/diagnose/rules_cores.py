@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from loader_core.diagnose.bilingual import Bilingual, count, duration, number, share
 from loader_core.diagnose.desk import Desk, Draft, argument
-from loader_core.diagnose.grounds import WorkerTimes
+from loader_core.diagnose.grounds import Grounds, WorkerTimes
 from loader_core.diagnose.rules_workers import evidence, full_cores
 from loader_core.diagnose.verdict_types import Code
 
@@ -16,7 +16,7 @@ CROWDED = 2.0
 LOST_SHARE = 0.1
 """Of the loop's time: lost for want of a core."""
 LOCKED_CORES, LOCKED_SHARE = (0.6, 1.35), 0.15
-"""Cores that threads compute with together, and how much of its fetching each waits, where it is for the GIL."""
+"""Cores that threads compute with together, and how much of its time each waits, where it is for the GIL."""
 
 
 def crowding(desk: Desk) -> list[Draft]:
@@ -43,12 +43,23 @@ def locking(desk: Desk) -> list[Draft]:
     grounds, waiting, times = desk.grounds, desk.waiting, desk.grounds.worker_times
     if times is None or not grounds.threads or grounds.workers < 2 or (grounds.cores or 2) <= 1:
         return []
-    used, waited = grounds.cores_used, times.reading_share
-    if used is None or waited is None or not LOCKED_CORES[0] <= used <= LOCKED_CORES[1] or waited < LOCKED_SHARE:
+    used = grounds.cores_used
+    if used is None or not LOCKED_CORES[0] <= used <= LOCKED_CORES[1] or _waited(times, grounds, used) < LOCKED_SHARE:
         return []
     late = waiting.fetch_ns + waiting.collate_ns + waiting.send_ns + waiting.receive_ns + waiting.delayed_ns
     late += waiting.slow_samples_ns + waiting.head_of_line_ns + waiting.unknown_ns
     return [gil(desk, times, late)] if desk.notable(late) else []
+
+
+def _waited(times: WorkerTimes, grounds: Grounds, used: float) -> float:
+    """How much of their busy time threads wait, neither computing nor for a core: in fetching, or wherever it was.
+
+    A thread that has computed for a while hands the lock on in the next function that lets go of it, and waits there to
+    get it back: that may well be collating.
+    """
+    busy = grounds.workers * (times.busy_share or 0.0)
+    anywhere = 1 - used / busy - (times.core_wait_share or 0.0) if busy else 0.0
+    return max(times.reading_share or 0.0, anywhere)
 
 
 def too_many(desk: Desk, times: WorkerTimes, ns: int, lost_ns: int) -> Draft:
@@ -100,12 +111,12 @@ def too_many(desk: Desk, times: WorkerTimes, ns: int, lost_ns: int) -> Draft:
 
 def gil(desk: Desk, times: WorkerTimes, ns: int) -> Draft:
     """Threads that take turns at Python's lock."""
-    grounds = desk.grounds
+    grounds, used = desk.grounds, desk.grounds.cores_used or 0.0
     setting = None if grounds.setting is None else replace(grounds.setting, worker_method="process")
     parts = {
         "workers": count(grounds.workers),
-        "cpu": share(times.cpu_share or 0.0),
-        "used": number(grounds.cores_used or 0.0, 2),
+        "cpu": share(max(0.0, 1 - _waited(times, grounds, used) - (times.core_wait_share or 0.0))),
+        "used": number(used, 2),
         "cores": Bilingual.same("?") if grounds.cores is None else number(grounds.cores),
         "share": share(desk.share(ns)),
     }

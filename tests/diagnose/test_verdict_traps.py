@@ -271,3 +271,19 @@ def test_threads_that_had_no_core_do_not_wait_for_the_lock() -> None:
 
     assert of_threads(0.02) is Code.GIL_BOUND
     assert of_threads(0.49) is not Code.GIL_BOUND
+
+
+def test_threads_that_wait_for_the_lock_in_collating_wait_for_the_lock() -> None:
+    """Each computes throughout its fetches, and gets the lock back late in the first function that lets go of it."""
+    loader = Loader(2, [26 * MS] * 80, step_ns=17 * MS, collate_ns=16 * MS)
+    rows = loader.rows()
+    rows["value"][rows["kind"] == Kind.FETCH] = 25 * MS
+    steps = rows[rows["kind"] == Kind.STEP].copy()
+    steps["start"], steps["kind"], steps["value"] = steps["end"], Kind.CPU, 18 * MS
+    setting = Setting(2, batch_size=8, cores=2.0, worker_method="thread")
+    excerpt = excerpt_of(np.concatenate([rows, steps]), workers=2)
+    top = judge(excerpt, NO_FACTS, Limits(), setting=setting).top()
+    assert top.code is Code.GIL_BOUND
+    assert "computes for only 5" in top.sentence.en
+    processes = replace(setting, worker_method="process")
+    assert judge(excerpt, NO_FACTS, Limits(), setting=processes).top().code is not Code.GIL_BOUND

@@ -70,7 +70,8 @@ def _beside(strength: Strength, engine: Engine, folder: Path) -> Load:
     count = {"mild": 1, "clear": 1, "severe": 2}[strength]
     step = {"mild": 0.030, "clear": 0.010, "severe": 0.010}[strength]
     arguments = {"batch_size": 16, "num_workers": 2, "prefetch_factor": 4}
-    return Load(Rows(), arguments, Waits(step), around=lambda: _busy_threads(count))
+    # Each batch waits its turn at the lock for tenths of a second, and of too few steps nothing is said.
+    return Load(Rows(), arguments, Waits(step), around=lambda: _busy_threads(count), seconds=7.0)
 
 
 def _gil(strength: Strength, engine: Engine, folder: Path) -> Load:
