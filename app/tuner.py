@@ -89,6 +89,7 @@ def tune(
     predictor = Predictor(service, start, error=scores.error())
     proposals = propose(predictor, bounds)
     duel = Duel(start, [one.setting for one in proposals])
+    duel.note(start, service.samples_per_s)
     predicted = {one.setting: one for one in proposals}
     trials, longest = 1, 0.0
     while proposals and duel.alive() and spent() + longest < budget_s:
