@@ -12,8 +12,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -64,13 +64,16 @@ def main(arguments: Sequence[str]) -> int:
 
 def _finish(recording: Recording, run: Run) -> int:
     """Run it, and write down how it ended."""
+    signals = _Signals(recording.control)
     try:
-        with _Signals(recording.control):
+        with signals:
+            with signals.held():
+                import torch  # noqa: F401 - its C++ side aborts the process, or raises another error, for an interrupt
             run.run()
-    except Interrupted as interrupted:
-        recording.finish("stopped", f"stopped by {interrupted.signal.name}")
-        return 128 + interrupted.signal
-    except Exception as error:  # noqa: BLE001 - whatever a dataset raises is the reason of this run's end
+    except (Interrupted, Exception) as error:  # noqa: BLE001 - whatever a dataset raises is the reason of the end
+        if signals.arrived is not None:  # also when a library made another error of the interrupt
+            recording.finish("stopped", f"stopped by {signals.arrived.name}")
+            return 128 + signals.arrived
         traceback.print_exc()
         recording.finish("failed", last_line(error))
         return FAILED
@@ -84,17 +87,25 @@ def _finish(recording: Recording, run: Run) -> int:
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM arrived. No Exception, so nothing that handles failures takes it for one."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = signal.Signals(number)
-
 
 class _Signals:
     """Within it, the first SIGINT or SIGTERM tells the run to stop and interrupts what the main thread waits for."""
 
     def __init__(self, control: Control) -> None:
+        self.arrived: signal.Signals | None = None
+        """The signal that came, if one did."""
         self._control = control
         self._pid = os.getpid()
+        self._held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it a signal waits: it interrupts at the end."""
+        self._held = True
+        yield
+        self._held = False
+        if self.arrived is not None:
+            raise Interrupted
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -111,7 +122,9 @@ class _Signals:
         # Python drops an exception that it raises inside a finalizer; the page then ends the run with its next batch.
         self._control.stop = True
         self._ignore_more()
-        raise Interrupted(number)
+        self.arrived = signal.Signals(number)
+        if not self._held:
+            raise Interrupted
 
     @staticmethod
     def _ignore_more() -> None:

@@ -218,6 +218,35 @@ def test_a_signal_stops_it_while_it_waits_for_a_batch(tmp_path: Path, number: si
         assert (run.result().run.state, run.result().run.reason) == ("stopped", f"stopped by {number.name}")
 
 
+def test_a_signal_waits_until_torch_is_imported_which_an_interrupt_would_abort(tmp_path: Path) -> None:
+    with running(tmp_path / "run", **TINY) as run:
+        run.until(lambda: "libtorch_python" in Path(f"/proc/{run.process.pid}/maps").read_text())
+        os.kill(run.process.pid, signal.SIGTERM)
+        assert run.end() == (128 + signal.SIGTERM, "")
+        assert (run.result().run.state, run.result().run.reason) == ("stopped", "stopped by SIGTERM")
+
+
+def test_an_error_that_a_library_made_of_the_interrupt_is_no_failure(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+from app import runner
+from loader_core.trace import Recording
+
+class Run:
+    def run(self):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as error:
+            raise ImportError("a module failed to import") from error
+
+sys.exit(runner._finish(Recording.create(Path(sys.argv[1]), run_id="run"), Run()))
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], cwd=ROOT, check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert Trace.open(tmp_path / "run").run.state == "stopped"
+
+
 def test_a_pause_is_recorded_and_does_not_count_as_time(tmp_path: Path) -> None:
     def paused_ns() -> int:
         rows = run.rows(Kind.PAUSE)
