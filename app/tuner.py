@@ -84,8 +84,16 @@ def tune(
         return trace.window(0, END_OF_TIME_NS, SERVICE_KINDS), trace
 
     start = subject.start
-    rows, trace = measured(start, "observe")
-    service = service_of(rows, workers=start.num_workers, worker_method=start.worker_method, stages=trace.stages)
+    while True:
+        rows, trace = measured(start, "observe")
+        workers, method = start.num_workers, start.worker_method
+        try:
+            service = service_of(rows, workers=workers, worker_method=method, stages=trace.stages)
+            break
+        except TooFewBatches:
+            trial_s *= 2
+            if spent() + trial_s > budget_s:
+                raise
     predictor = Predictor(service, start, error=scores.error())
     proposals = propose(predictor, bounds)
     duel = Duel(start, [one.setting for one in proposals])
@@ -103,7 +111,8 @@ def tune(
         rate = steady.samples_per_s if steady else 0.0
         if rate and setting in predicted:
             scores.add(predicted.pop(setting), rate)
-        duel.note(setting, rate)
+        if rate or setting != start:  # the start did run before: it has its turn again
+            duel.note(setting, rate)
         trials += 1
         longest = max(longest, spent() - at)
     gains = [gain for one in proposals if (gain := duel.gain(one.setting)) is not None]

@@ -48,7 +48,7 @@ def steady_rate(rows: Rows) -> Rate | None:
     if len(steps) < MIN_BATCHES + 1:
         return None
     ends = steps["end"].astype(np.int64)
-    over = waits["end"][waits["batch"] == NO_BATCH].astype(np.int64)
+    over = epoch_ends(waits, steps)["end"].astype(np.int64)
     if len(over) >= 2 and over[0] > ends[0]:
         begin, end = int(over[0]), int(over[-1])
     else:
@@ -67,6 +67,18 @@ def steady_rate(rows: Rows) -> Rate | None:
     per_s = float(samples.sum()) / total_s
     low, high = _interval(took_s, samples, per_s)
     return Rate(per_s, low, high, len(samples) / total_s, len(samples), begin, end)
+
+
+def epoch_ends(waits: Rows, steps: Rows) -> Rows:
+    """Of the WAIT_BATCH rows those that end an epoch, by a break or because no batch was left.
+
+    A run that is stopped leaves its last epoch too: one that was left counts only if an earlier one was as short.
+    """
+    ends = waits[waits["batch"] == NO_BATCH]
+    if not len(ends) or ends["end"][-1] > ends["start"][-1]:  # who leaves does not wait
+        return ends
+    *whole, last = (int((steps["epoch"] == epoch).sum()) for epoch in ends["epoch"])
+    return ends if last in whole else ends[:-1]
 
 
 def ratio(a: Rate, b: Rate) -> tuple[float, float, float] | None:

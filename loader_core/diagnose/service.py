@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from loader_core.diagnose.rates import steady_rate
+from loader_core.diagnose.rates import epoch_ends, steady_rate
 from loader_core.diagnose.rows import Numbers, Rows, by_end, of_kinds
 from loader_core.trace.event import NO_BATCH, NOT_MEASURED, Kind
 
@@ -318,7 +318,7 @@ def _wake_worker(rows: Rows) -> float:
 
 
 def _epoch_batches(waits: Rows, steps: Rows) -> int | None:
-    whole = waits["epoch"][waits["batch"] == NO_BATCH]
+    whole = epoch_ends(waits, steps)["epoch"]
     if not len(whole):
         return None
     counts = [int((steps["epoch"] == epoch).sum()) for epoch in np.unique(whole)]

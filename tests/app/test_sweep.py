@@ -18,7 +18,7 @@ from app.sweep import Sweeps, allowed, cell_settings, check
 from app.sweep_wire import PARAMETERS, Sweep, SweepAxis, SweepRequest
 from app.wire import RunSettings
 from loader_core.diagnose.rates import ratio, steady_rate, told_apart
-from loader_core.trace.event import Kind
+from loader_core.trace.event import NO_BATCH, Kind
 from loader_core.trace.trace import ROW_DTYPE
 from tests.app.conftest import VIEW_TOKEN
 from tests.app.stores import ENDLESS
@@ -226,6 +226,35 @@ def test_the_rate_is_that_after_the_warm_up() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low <= found.samples_per_s <= found.high
+
+
+def epochs(*lengths: int, left: bool) -> np.ndarray:
+    """Epochs of batches of 10 samples that take 10 ms each, and 50 ms between two epochs; the last one is `left`."""
+    gaps = [60.0 if number == 0 else 10.0 for length in lengths for number in range(length)]
+    rows = steps(gaps)
+    rows["epoch"] = np.repeat(np.arange(len(lengths)), lengths)
+    ends = rows[np.cumsum(lengths) - 1].copy()
+    ends["kind"], ends["batch"] = Kind.WAIT_BATCH, NO_BATCH
+    ends["start"] = ends["end"]
+    ends["end"][:-1] += 1000  # who leaves does not wait for the end
+    ends["end"][-1] += 0 if left else 1000
+    return np.concatenate([rows, ends])
+
+
+@pytest.mark.parametrize("lengths", [(25, 2), (25, 25, 2), (25, 25, 24)])
+def test_an_epoch_that_was_broken_off_is_no_whole_epoch(lengths: tuple[int, ...]) -> None:
+    found = steady_rate(epochs(*lengths, left=True))
+    assert found is not None
+    whole = lengths[1:-1]
+    assert found.batches == (25 if whole else 21)
+    assert found.samples_per_s == pytest.approx(25 * 10 / 0.3 if whole else 21 * 10 / 0.26, rel=0.01)
+
+
+@pytest.mark.parametrize(("lengths", "left"), [((25, 25, 25), True), ((25, 25, 2), False)])
+def test_an_epoch_that_is_left_as_early_as_another_is_whole(lengths: tuple[int, ...], left: bool) -> None:
+    found = steady_rate(epochs(*lengths, left=left))
+    assert found is not None
+    assert found.batches == sum(lengths[1:])
 
 
 def test_pauses_are_no_time_of_the_loop() -> None:

@@ -12,9 +12,10 @@ from app.cli import main
 from app.scores import Scores
 from app.script_subject import ScriptSubject
 from app.trials import TrialFailed, Trials
-from app.tuner import setting_of, with_setting
+from app.tuner import CatalogueSubject, setting_of, tune, with_setting
 from app.wire import RunSettings
-from loader_core.diagnose.service import service_of
+from loader_core.diagnose.service import TooFewBatches, service_of
+from loader_core.diagnose.tune import Bounds
 from loader_core.trace.home import runs_home
 
 QUICK = RunSettings(dataset="gapminder", batch_size=64, consumer="step", step_ms=0.5, seconds=0.8, detail="batch")
@@ -75,6 +76,18 @@ def test_settings_and_back() -> None:
     again = with_setting(settings, setting, 2.0)
     assert setting_of(again) == setting
     assert (again.seconds, again.detail) == (2.0, "batch")
+
+
+@pytest.mark.slow
+def test_few_batches_are_watched_for_longer(home: Path) -> None:
+    tuned: list[str] = []
+    settings = QUICK.model_copy(update={"step_ms": 160})
+    with CatalogueSubject(settings, runs_home(home)) as subject:
+        bounds = Bounds(max_workers=1)
+        tune(subject, bounds, budget_s=8, scores=Scores(home), tell=lambda what, share: tuned.append(what))
+    assert tuned[:2] == ["observe: num_workers=0"] * 2
+    with CatalogueSubject(settings, runs_home(home)) as subject, pytest.raises(TooFewBatches, match="needs 8 of both"):
+        tune(subject, bounds, budget_s=1, scores=Scores(home))
 
 
 @pytest.mark.slow
