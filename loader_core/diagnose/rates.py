@@ -74,7 +74,7 @@ def epoch_ends(waits: Rows, steps: Rows) -> Rows:
 
     A run that is stopped leaves its last epoch too: one that was left counts only if an earlier one was as short.
     """
-    ends = waits[waits["batch"] == NO_BATCH]
+    ends: Rows = waits[waits["batch"] == NO_BATCH]
     if not len(ends) or ends["end"][-1] > ends["start"][-1]:  # who leaves does not wait
         return ends
     *whole, last = (int((steps["epoch"] == epoch).sum()) for epoch in ends["epoch"])

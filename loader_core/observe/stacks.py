@@ -1,6 +1,6 @@
 """Light sampling of a worker's stack: which lines of the user's code hold the time, with no mark in it.
 
-A thread in the worker looks about fifty times a second at where the worker's own thread is while it makes a batch,
+A thread in the worker looks about thirty times a second at where the worker's own thread is while it makes a batch,
 and records the innermost line of the user's code as a STACK mark. What that costs is measured, and told as a fact.
 """
 
@@ -19,7 +19,7 @@ from loader_core.trace import NO_BATCH, Detail, Kind, Recorder, RecordingShare, 
 from loader_core.trace.facts import append_fact
 from loader_core.trace.names import PLACES, Names
 
-EVERY_S = 0.02
+EVERY_S = 0.03
 """Time between two looks. The thread asks for the interpreter's lock each time, so much shorter would be felt."""
 
 IDLE_S = 0.25

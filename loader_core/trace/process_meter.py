@@ -14,8 +14,8 @@ from loader_core.trace.recorder import Recorder, now
 SMALLEST_GAP_NS = 1_000_000_000
 """Looks are at least this far apart."""
 
-COST_SHARE = 0.002
-"""Of the time at most, spent on looking: a look that took 1 ms is followed by half a second of none."""
+COST_SHARE = 0.001
+"""Of the time at most, spent on looking: a look that took 2 ms is followed by two seconds of none."""
 
 LONGEST_PAUSE_NS = 1_000_000_000
 """Between two questions: of a longer one no more counts. The time that is meant is that in which there are batches."""

@@ -180,8 +180,8 @@ def test_looks_are_as_rare_as_they_are_dear(tmp_path: Path, monkeypatch: pytest.
             at = start + every_ns
         return found
 
-    assert looks(500_000_000, 22) == [0, 10, 20], "10 ms, at two thousandths of the time: every 5 s"
-    assert looks(3_600_000_000_000, 6) == [4], "of an hour in which there were no batches, a second counts"
+    assert looks(500_000_000, 42) == [0, 20, 40], "10 ms, at a thousandth of the time: every 10 s"
+    assert looks(3_600_000_000_000, 12) == [9], "of an hour in which there were no batches, a second counts"
     recorder.close()
     values = [(event[7], event[2]) for event in events(tmp_path) if event[7] in (Kind.MEMORY, Kind.FILES)]
     assert [kind for kind, _ in values] == [Kind.MEMORY, Kind.FILES] * 4
