@@ -1,6 +1,6 @@
 # Thin names for the commands of README.md.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench wire
+.PHONY: help run test soak check bench wire
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -8,8 +8,11 @@ help:  ## this list
 run:  ## set up what is missing and open the dashboard
 	python3 run.py
 
-test:  ## all tests
+test:  ## the tests
 	python3 run.py test
+
+soak:  ## wide grids and long trials of what the tests hold too; takes half an hour
+	python3 run.py test -m soak
 
 check:  ## linters and type checkers alone
 	python3 run.py check

@@ -24,7 +24,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
-LONG = ("tests/test_architecture.py", "tests/browser/", "tests/observe/", "tests/lessons/")
+LONG = (
+    "tests/test_architecture.py",
+    "tests/browser/",
+    "tests/observe/",
+    "tests/lessons/",
+    "tests/engine/test_loader.py",
+)
 """What takes longest in one piece. It begins first, so that in the end nobody waits for it alone."""
 
 

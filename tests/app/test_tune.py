@@ -78,7 +78,6 @@ def test_settings_and_back() -> None:
     assert (again.seconds, again.detail) == (2.0, "batch")
 
 
-@pytest.mark.slow
 def test_few_batches_are_watched_for_longer(home: Path) -> None:
     tuned: list[str] = []
     settings = QUICK.model_copy(update={"step_ms": 160})
@@ -90,7 +89,6 @@ def test_few_batches_are_watched_for_longer(home: Path) -> None:
         tune(subject, bounds, budget_s=1, scores=Scores(home))
 
 
-@pytest.mark.slow
 def test_tune_a_sample_dataset(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--dataset", "gapminder", "--consumer", "none", "--set", "dials.storage_latency_ms=2"]
     code = main(["tune", "--seconds", "12", "--batch-size", "8", "--max-workers", "4", *options])
@@ -103,7 +101,6 @@ def test_tune_a_sample_dataset(home: Path, capsys: pytest.CaptureFixture[str]) -
     assert Scores(home).score().pairs >= 1 or UNSURE in out
 
 
-@pytest.mark.slow
 def test_tune_a_script_of_ones_own(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "train.py"
     script.write_text(SLOW)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import overhead, table
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_smallest_run_gives_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "RESULTS", tmp_path)
     monkeypatch.setattr(overhead, "launchers", dict)  # whole programs are for a quiet machine

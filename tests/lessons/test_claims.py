@@ -11,7 +11,7 @@ from loader_core.lessons.last_table import LAST_TABLE
 from loader_core.lessons.lesson import Cell
 from loader_core.lessons.log import Log, Value
 from loader_core.scenarios.photographs import NAMES
-from tests.lessons.conftest import LogOf
+from tests.lessons.conftest import LogOf, goes_forth_and_back
 
 pytestmark = [pytest.mark.timeout(240)]
 
@@ -33,7 +33,6 @@ def curve(log: Log, name: str) -> tuple[float, ...]:
 OWN = [lesson for lesson in lessons() if lesson.number <= 7]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lesson", OWN, ids=lambda lesson: lesson.id)
 def test_a_lesson_answers_its_own_questions(lesson_log: Log, lesson: object) -> None:
     found = find(lesson_log.lesson)
@@ -53,12 +52,17 @@ def test_a_lesson_answers_its_own_questions(lesson_log: Log, lesson: object) -> 
     assert len(lesson_log.steps) < 1_200, "too long to be walked through"
 
 
+@pytest.mark.parametrize("lesson", OWN, ids=lambda lesson: lesson.id)
+def test_a_lesson_goes_forth_and_back(lesson_log: Log) -> None:
+    goes_forth_and_back(lesson_log)
+
+
 @pytest.fixture
 def lesson_log(lesson: object, log_of: LogOf) -> Log:
     return log_of(lesson.id)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("lesson", OWN, ids=lambda lesson: lesson.id)
 def test_a_task_can_be_done_and_is_not_done_at_its_start(lesson: object, log_of: LogOf) -> None:
     found = find(lesson.id)
@@ -306,7 +310,7 @@ def test_an_unknown_variant_is_refused() -> None:
         run_lesson("02-iterator", variant="x")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("lesson", OWN, ids=lambda lesson: lesson.id)
 @pytest.mark.parametrize("bound", ["min", "max"])
 def test_the_bounds_of_the_parameters_can_be_run(lesson: object, bound: str, log_of: LogOf) -> None:
@@ -322,7 +326,6 @@ def test_the_bounds_of_the_parameters_can_be_run(lesson: object, bound: str, log
 CELLS = [cell for row in LAST_TABLE.rows for cell in row.cells]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.lesson}-{cell.measure}")
 def test_each_cell_of_the_last_table_is_measured(cell: Cell, log_of: LogOf) -> None:
     assert cell.measure in log_of(cell.lesson).measures

@@ -7,9 +7,9 @@ import pytest
 from loader_core.lessons import run_lesson
 from loader_core.lessons.catalogue import find
 from loader_core.lessons.log import Log, Value, state_at
-from tests.lessons.conftest import LogOf
+from tests.lessons.conftest import LogOf, goes_forth_and_back
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(240)]
 
 OWN = ("08-workers", "09-prefetch", "10-device", "11-together", "12-table")
 
@@ -36,6 +36,11 @@ def test_a_lesson_of_the_engine_answers_its_own_questions(lesson: str, log_of: L
         else:
             assert isinstance(answer, int | float)
             assert question.min <= answer <= question.max
+
+
+@pytest.mark.parametrize("lesson", OWN)
+def test_a_lesson_of_the_engine_goes_forth_and_back(lesson: str, log_of: LogOf) -> None:
+    goes_forth_and_back(log_of(lesson))
 
 
 @pytest.mark.parametrize("lesson", OWN[:4])

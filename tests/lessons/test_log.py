@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader_core.lessons.catalogue import lessons
 from loader_core.lessons.log import (
     MAX_POINTS,
     Curve,
@@ -27,7 +24,6 @@ from loader_core.lessons.log import (
     thinned,
     to_json,
 )
-from tests.lessons.conftest import LogOf
 
 HOST = LessonHost("3.11", None, "Linux", 2, 1)
 NUMBERS = st.integers(0, 6)
@@ -97,25 +93,3 @@ def test_a_long_curve_keeps_its_ends() -> None:
     curve = thinned(Curve("c", "", "", tuple(range(10_001)), tuple(range(10_001))))
     assert (len(curve.x), curve.x[0], curve.x[-1]) == (MAX_POINTS, 0, 10_000)
     assert list(curve.x) == sorted(set(curve.x))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", [lesson.id for lesson in lessons()])
-def test_a_real_log_goes_forth_and_back(name: str, log_of: LogOf) -> None:
-    log = log_of(name)
-    forth = [Picture()]
-    for step in log.steps:
-        forth.append(advance(forth[-1], step))
-    for cursor in range(len(log.steps) - 1, -1, max(-1, -(len(log.steps) // 50 or 1))):
-        assert state_at(log, cursor) == forth[cursor + 1]
-    assert len(to_json(log)) < 3_000_000
-    numbers = [span for step in log.steps if (span := step.span) is not None]
-    assert all(0 <= number < len(log.spans) for number in numbers)
-    for picture in forth[1:]:
-        shown = {local.thing for frame in picture.stack for local in frame.locals if local.thing is not None}
-        assert shown <= picture.things.keys()
-    for step in log.steps:
-        source = log.sources[step.source]
-        assert source.first_line <= step.line < source.first_line + len(source.lines), step
-    json.loads(to_json(log))

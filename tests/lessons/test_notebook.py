@@ -49,9 +49,11 @@ def test_a_notebook_has_the_program_the_prose_and_the_form_of_its_format(lesson:
         assert f"`{variant}`" in told
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("lesson", ALL, ids=lambda lesson: lesson.id)
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(one, marks=[] if one.number in (2, 6, 10) else pytest.mark.soak, id=one.id) for one in ALL],
+)
 def test_a_notebook_runs_to_its_end(lesson: Lesson, tmp_path: Path) -> None:
     path = tmp_path / "lesson.ipynb"
     path.write_text(notebook(lesson, "es"), "utf-8")
@@ -77,7 +79,6 @@ print(document.cells[-1].outputs[0].text)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(importlib.util.find_spec("nbclient") is None, reason="nbclient is not installed")
 def test_a_notebook_runs_in_jupyter(tmp_path: Path) -> None:

@@ -105,13 +105,15 @@ def test_without_workers_nothing_differs(name: str, detail: str, tmp_path: Path)
     both(MAKERS[name], tmp_path / "run", detail=detail)
 
 
-@pytest.mark.parametrize("how", WITH_WORKERS)
+@pytest.mark.parametrize(
+    "how", ["fork 2", *(pytest.param(how, marks=pytest.mark.soak) for how in WITH_WORKERS if how != "fork 2")]
+)
 @pytest.mark.parametrize("name", MAKERS)
 def test_with_forked_workers_nothing_differs(name: str, how: str, tmp_path: Path) -> None:
     both(with_workers(MAKERS[name], **WITH_WORKERS[how]), tmp_path / "run")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 @pytest.mark.parametrize(
     ("name", "more"),
@@ -124,7 +126,6 @@ def test_with_other_start_methods_nothing_differs(method: str, name: str, more: 
     assert sorted(lane.worker for lane in trace.lanes if lane.role == "worker") == [0, 1]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(

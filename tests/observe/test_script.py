@@ -26,7 +26,7 @@ TRAIN = site("plain.py", "train_loader =")
     [
         ("batch", ("0", "-", "-")),
         ("sample", ("2", "fork", "-")),
-        pytest.param("stage", ("2", "spawn", "persistent"), marks=[pytest.mark.slow, pytest.mark.timeout(180)]),
+        pytest.param("stage", ("2", "spawn", "persistent"), marks=pytest.mark.timeout(180)),
     ],
     ids=str,
 )
