@@ -52,9 +52,9 @@ def main(arguments: list[str]) -> None:
     os.chdir(ROOT)
     only = ["tests/test_architecture.py"] if command == "check" else []
     if command == "test" and not arguments[1:]:
-        # By modules, since their tests share a browser or a server, in the order of tests/conftest.py; more than twice as
-        # many as cores, since they often wait.
-        only = ["-n", str(2 * (os.cpu_count() or 1) + 1), "--dist", "loadscope", "--no-loadscope-reorder"]
+        # By modules, since their tests share a browser or a server, in the order of tests/conftest.py; twice as many as
+        # cores, since they often wait.
+        only = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadscope", "--no-loadscope-reorder"]
     become([str(PYTHON), "-m", "pytest", *only, *arguments[1:]])
 
 

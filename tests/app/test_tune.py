@@ -78,12 +78,22 @@ def test_settings_and_back() -> None:
     assert (again.seconds, again.detail) == (2.0, "batch")
 
 
+class Seen(Exception):
+    """What there was to see is seen."""
+
+
 def test_few_batches_are_watched_for_longer(home: Path) -> None:
     tuned: list[str] = []
-    settings = QUICK.model_copy(update={"step_ms": 160})
-    with CatalogueSubject(settings, runs_home(home)) as subject:
-        bounds = Bounds(max_workers=1)
-        tune(subject, bounds, budget_s=8, scores=Scores(home), tell=lambda what, share: tuned.append(what))
+
+    def tell(what: str, share: float) -> None:
+        tuned.append(what)
+        if not what.startswith("observe"):
+            raise Seen
+
+    settings = QUICK.model_copy(update={"step_ms": 300})
+    bounds = Bounds(max_workers=1)
+    with CatalogueSubject(settings, runs_home(home)) as subject, pytest.raises(Seen):
+        tune(subject, bounds, budget_s=20, scores=Scores(home), tell=tell)
     assert tuned[:2] == ["observe: num_workers=0"] * 2
     with CatalogueSubject(settings, runs_home(home)) as subject, pytest.raises(TooFewBatches, match="needs 8 of both"):
         tune(subject, bounds, budget_s=1, scores=Scores(home))
