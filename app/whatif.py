@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from app.wire import Asked
 from loader_core.diagnose.predict import Predictor
 from loader_core.diagnose.service import TooFewBatches
 from loader_core.diagnose.setting import Setting
-from loader_core.diagnose.whatif import WhatIf, what_if
+from loader_core.diagnose.whatif import WhatIf, stages_of, what_if
 
 MAX_KEPT = 4
 """Predictors kept: one holds some thousand service times. The one unused for longest is dropped."""
@@ -34,9 +35,9 @@ class Forecaster:
         self._made: OrderedDict[str, tuple[tuple[int, int], Predictor]] = OrderedDict()
 
     def what_if(self, store: RunStore, run_id: str, asked: Asked) -> WhatIf:
-        """What another setting would give. Raises NotFoundError, ConflictError, TraceError."""
+        """What another setting would give. Raises NotFoundError, ConflictError, RequestError, TraceError."""
         predictor = self._predictor(store, run_id)
-        return what_if(predictor, _setting(predictor.setting, asked))
+        return what_if(predictor, _setting(predictor, asked))
 
     def measured(self, store: RunStore, run_id: str, of: str, *, counts: bool = True) -> Measured:
         """What run `run_id` was predicted to give from the run `of`, and gave. A pair `counts` in the score once."""
@@ -81,22 +82,23 @@ class Forecaster:
             return made[1]
 
 
-def _setting(now: Setting, asked: Asked) -> Setting:
-    """The setting that is meant. Raises RequestError where a part is to be made faster by too much, or too little."""
+def _setting(predictor: Predictor, asked: Asked) -> Setting:
+    """The setting that is meant. Raises RequestError for a part that is not in the run, or a factor out of bounds."""
     changed: dict[str, Any] = asked.model_dump(exclude_none=True, exclude={"faster"})
-    return replace(now, **changed, faster=tuple(_factor(part) for part in asked.faster))
+    known = stages_of(predictor)
+    return replace(predictor.setting, **changed, faster=tuple(_factor(part, known) for part in asked.faster))
 
 
-def _factor(part: str) -> tuple[str, float]:
+def _factor(part: str, known: Sequence[str]) -> tuple[str, float]:
     name, _, times = part.rpartition(":")
     factor = float(times)
-    if not 0.01 <= factor <= 1000:
-        raise RequestError(
-            f"faster: {name} cannot be made {factor:g} times faster: the factor is from 0.01 to 1000",
-            status=422,
-            code="invalid",
-            field="faster",
-        )
+    wrong = ""
+    if name not in known:
+        wrong = f"{name} is not in this run, which has {', '.join(known)}"
+    elif not 0.01 <= factor <= 1000:
+        wrong = f"{name} cannot be made {factor:g} times faster: the factor is from 0.01 to 1000"
+    if wrong:
+        raise RequestError(f"faster: {wrong}", status=422, code="invalid", field="faster")
     return name, factor
 
 

@@ -38,7 +38,7 @@ class WhatIf:
     surface: tuple[tuple[float, ...], ...]
     """`[workers][prefetch]`, all else as asked."""
     stages: tuple[str, ...]
-    """Names that may be made faster: parts of a batch, and the stages that were seen."""
+    """What may be made faster, as `stages_of` has it."""
     assumptions: tuple[Assumption, ...]
     """Of all that is predicted here."""
 
@@ -58,6 +58,11 @@ def predictor_of(excerpt: Excerpt, setting: Setting, *, error: ModelError | None
     return Predictor(service, setting, error=error)
 
 
+def stages_of(predictor: Predictor) -> tuple[str, ...]:
+    """Names of what may be made faster: parts of a batch, and the stages that were seen."""
+    return ("fetch", "collate", "send", "step", *sorted(predictor.service.stages))
+
+
 def what_if(predictor: Predictor, asked: Setting) -> WhatIf:
     """What `asked`, and the settings around it, would give: well under a second."""
     settings = [replace(asked, num_workers=workers) for workers in WORKERS]
@@ -72,6 +77,6 @@ def what_if(predictor: Predictor, asked: Setting) -> WhatIf:
         curve=tuple(curve),
         prefetch=PREFETCH,
         surface=tuple(tuple(row) for row in surface.tolist()),
-        stages=("fetch", "collate", "send", "step", *sorted(predictor.service.stages)),
+        stages=stages_of(predictor),
         assumptions=tuple(Assumption(code, ASSUMPTIONS[code].es, ASSUMPTIONS[code].en) for code in codes),
     )

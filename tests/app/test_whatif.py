@@ -77,6 +77,7 @@ def test_a_faster_part_is_asked_for_by_its_name(reader: TestClient) -> None:
         ({"num_workers": 65}, "num_workers: Input should be less than or equal to 64"),
         ({"faster": ["fetch"]}, "faster.0: String should match pattern"),
         ({"faster": ["fetch:0"]}, "faster: fetch cannot be made 0 times faster: the factor is from 0.01 to 1000"),
+        ({"faster": ["read:2"]}, "faster: read is not in this run, which has fetch, collate, send, step"),
         ({"workers": 2}, "workers: Extra inputs are not permitted"),
     ],
 )
