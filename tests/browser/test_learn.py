@@ -367,6 +367,15 @@ def test_a_link_to_a_file_that_is_not_here_says_how_to_open_one(learn: Lesson) -
     assert findings(learn.page) == []
 
 
+def test_a_link_to_no_lesson_says_so_above_the_contents(enter: Enter) -> None:
+    learn = Lesson(enter())
+    dashboard = learn.dashboard
+    query = urlencode({"view": "learn", "lang": dashboard.lang, "lesson": "99-<b>none</b>"})
+    learn.page.goto(f"{dashboard.server.url}/?{query}#token={dashboard.server.token}")
+    expect(learn.page.locator(".toast")).to_contain_text(learn.text("bar.no_lesson", name="99-<b>none</b>"))
+    expect(learn.page.locator(".learn-contents .rung").first).to_be_visible()
+
+
 def test_who_may_only_look_reads_the_text_and_is_told_why_nothing_runs(enter: Enter, tmp_path: Path) -> None:
     with running(tmp_path / "viewed", LOADERSCOPE_VIEW_TOKEN=VIEW_TOKEN) as server:
         learn = Lesson(enter(on=server))

@@ -7,6 +7,9 @@ import { readPageState, type PageState } from "./page-state";
 const initial = readPageState(location.search);
 
 export const lesson = signal<LessonId | "">(initial.lesson);
+const asked = new URLSearchParams(location.search).get("lesson") ?? "";
+/** What the address named, if that is no lesson; "" once that was said. */
+export const stray = signal(initial.lesson === "" ? asked.slice(0, 40) : "");
 /** The step that is shown; -1: before the first. */
 export const cursor = signal(initial.step);
 /** A "break it" variant of the program; "": the program as it is. */
