@@ -11,7 +11,7 @@ run:  ## set up what is missing and open the dashboard
 test:  ## the tests
 	python3 run.py test
 
-soak:  ## wide grids and long trials of what the tests hold too; takes half an hour
+soak:  ## wide grids and long trials of what the tests hold too; takes a quarter of an hour
 	python3 run.py test -m soak
 
 check:  ## linters and type checkers alone

@@ -13,7 +13,8 @@ which a busy machine changes little, and of the time on the clock, which it chan
 TraceML (`pip install traceml-ai`) is a launcher with processes of its own, so it is measured otherwise: whole programs
 in turn, `python`, `loaderscope run` and `traceml run`, each of which times its own epochs and leaves out the first.
 
-What is measured takes the place of what was there of the same kind; `--ours` measures our own details alone.
+What is measured takes the place of what was there of the same kind; `--ours` measures our own details alone. What was
+measured elsewhere, or before, keeps the machine and the commit that it was measured with.
 """
 
 from __future__ import annotations
@@ -235,15 +236,19 @@ def rows_of(name: str, workers: int, measured: dict[str, list[Epoch]], what: str
         )
 
 
-def markdown(kept: dict[str, Any]) -> str:
-    """The table for README.md."""
-    rows = [entry for entry in kept["results"] if not entry["variant"].startswith(BARE)]
+def markdown(measured: Sequence[dict[str, Any]]) -> str:
+    """The tables for README.md: one for each measurement, with its conditions."""
+    return "\n".join(map(_table, measured))
+
+
+def _table(one: dict[str, Any]) -> str:
+    rows = [entry for entry in one["results"] if not entry["variant"].startswith(BARE)]
     lines = ["| | observed | CPU time | time |", "|---|---|---:|---:|"]
     for entry in rows:
         place = f"{WORKLOADS[entry['workload']].title}, {entry['workers']} workers"
         cpu, wall = (f"{entry[key]['median']:.3f}" for key in ("cpu_of_none", "wall_of_none"))
         lines.append(f"| {place} | {entry['variant']} | {cpu} | {wall} |")
-    where = kept["machine"]
+    where = one["machine"]
     counts = sorted({entry["rounds"] for entry in rows})
     rounds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     versions = ", ".join(f"{package} {version}" for package, version in where["versions"].items())
@@ -255,13 +260,13 @@ def markdown(kept: dict[str, Any]) -> str:
 
 
 def write_readme() -> None:
-    """Put the table of what was measured last between the markers in README.md."""
+    """Put the tables of what was measured between the markers in README.md."""
     text = README.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise SystemExit(f"README.md has no place for the table: put {BEGIN} and {END} where it belongs.")
-    kept = json.loads((table.RESULTS / f"{NAME}.json").read_text())
+    measured = json.loads((table.RESULTS / f"{NAME}.json").read_text())["measured"]
     before, rest = text.split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n{markdown(kept)}{END}{rest.split(END)[1]}", encoding="utf-8")
+    README.write_text(f"{before}{BEGIN}\n{markdown(measured)}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -288,15 +293,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cells = [[f"{row.workload}, {row.workers}, {row.variant}", *map(str, list(_spreads(row)))] for row in rows]
     table.show(title, columns, cells, where)
     found = [asdict(row) for row in rows]
-    print(table.write(NAME, {"machine": where, "results": [*_others(found), *found]}))
+    print(table.write(NAME, {"measured": [{"machine": where, "results": found}, *_others(found)]}))
 
 
 def _others(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was measured before, and not now."""
+    """What was measured before, and not now, newest first."""
     path = table.RESULTS / f"{NAME}.json"
-    before = json.loads(path.read_text())["results"] if path.exists() else []
+    before = json.loads(path.read_text())["measured"] if path.exists() else []
     anew = {tuple(row[key] for key in KEYS) for row in found}
-    return [row for row in before if tuple(row[key] for key in KEYS) not in anew]
+    for one in before:
+        one["results"] = [row for row in one["results"] if tuple(row[key] for key in KEYS) not in anew]
+    return [one for one in before if one["results"]]
 
 
 def _shares(rounds: int) -> list[int]:

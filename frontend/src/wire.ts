@@ -637,7 +637,7 @@ export interface WhatIf {
   readonly prefetch: readonly number[];
   /** `[workers][prefetch]`, all else as asked. */
   readonly surface: readonly (readonly number[])[];
-  /** What may be made faster, as `stages_of` has it. */
+  /** Names that may be made faster: parts of a batch, and the stages that were seen. */
   readonly stages: readonly string[];
   /** Of all that is predicted here. */
   readonly assumptions: readonly Assumption[];

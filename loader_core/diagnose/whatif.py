@@ -38,7 +38,7 @@ class WhatIf:
     surface: tuple[tuple[float, ...], ...]
     """`[workers][prefetch]`, all else as asked."""
     stages: tuple[str, ...]
-    """What may be made faster, as `stages_of` has it."""
+    """Names that may be made faster: parts of a batch, and the stages that were seen."""
     assumptions: tuple[Assumption, ...]
     """Of all that is predicted here."""
 
@@ -59,7 +59,7 @@ def predictor_of(excerpt: Excerpt, setting: Setting, *, error: ModelError | None
 
 
 def stages_of(predictor: Predictor) -> tuple[str, ...]:
-    """Names of what may be made faster: parts of a batch, and the stages that were seen."""
+    """What `WhatIf.stages` lists."""
     return ("fetch", "collate", "send", "step", *sorted(predictor.service.stages))
 
 
