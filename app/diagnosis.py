@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from app.host import shm_free_bytes
-from app.reading import on_this_host
+from app.reading import on_this_host, run_time_now
 from app.runs import RunStore
 from app.scores import Scores
 from loader_core.diagnose.diagnosis import Diagnosis, examine
@@ -29,6 +29,8 @@ LIFE_S = 1.0
 """How long a diagnosis of a live run is given out before it is made anew ..."""
 LIFE_FACTOR = 5.0
 """... or so many times the CPU time that it took to make: making them takes a sixth of one core at most."""
+QUIET_NS = 5_000_000_000
+"""Of a live run in which nothing has ended for so long, the window reaches up to now: it may be stuck."""
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
@@ -70,12 +72,15 @@ class DiagnosisShelf:
             return _Made(examine(excerpt, Facts.of([]), Limits()), (0, 0), began)
         with store.reading(run_id) as trace:  # held while it is read and no longer: the live view waits for it
             trace.refresh()
-            seen = trace.batches, trace.duration_ns
+            live, until_ns = summary.live and on_this_host(trace), end_ns
+            if live and end_ns is None and run_time_now(trace) - trace.duration_ns >= QUIET_NS:
+                until_ns = run_time_now(trace)
+            seen = trace.batches, until_ns or trace.duration_ns
             unchanged = before is not None and before.seen == seen
             if not unchanged:
-                excerpt = read_excerpt(trace, start_ns, end_ns)
+                excerpt = read_excerpt(trace, start_ns, until_ns)
                 facts = Facts.of(read_facts(trace.directory))
-                limits = limits_of(facts, here=summary.live and on_this_host(trace))
+                limits = limits_of(facts, here=live)
                 setting, judged_ns = setting_of(trace.run), judged_from_ns(trace.run)
         if before is not None and unchanged:
             diagnosis = before.diagnosis

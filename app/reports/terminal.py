@@ -13,7 +13,7 @@ from loader_core.diagnose.bilingual import NOTHING, Bilingual, duration, number,
 from loader_core.diagnose.verdict_types import Code, Finding, Verdict
 
 _STYLES = {Code.LOADER_OK: "bold green", Code.UNDETERMINED: "bold yellow"}
-_DANGERS = (Code.MEMORY_GROWTH, Code.SHM_OR_FD_RISK)
+_DANGERS = (Code.HANG, Code.MEMORY_GROWTH, Code.SHM_OR_FD_RISK)
 
 
 def print_verdict(verdict: Verdict, console: Console, lang: Lang) -> None:

@@ -24,6 +24,7 @@ CODE_NAMES: dict[Code, Bilingual] = {
     Code.STARTUP_BOUND: Bilingual("El arranque pesa", "Starting takes long"),
     Code.EPOCH_RESPAWN: Bilingual("Workers nuevos en cada época", "New workers each epoch"),
     Code.GIL_BOUND: Bilingual("Limita el GIL", "The GIL is the limit"),
+    Code.HANG: Bilingual("El bucle está atascado", "The loop is stuck"),
     Code.MEMORY_GROWTH: Bilingual("La memoria crece", "Memory grows"),
     Code.SHM_OR_FD_RISK: Bilingual(
         "Memoria compartida o descriptores al límite", "Shared memory or descriptors run out"

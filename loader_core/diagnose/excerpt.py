@@ -44,6 +44,8 @@ JOURNEY_KINDS = frozenset(
         Kind.TENSORS,
         Kind.CPU,
         Kind.CORE_WAIT,
+        Kind.ERROR,
+        Kind.DIED,
     }
 )
 """What is read of the whole window: a few events per batch."""
@@ -94,7 +96,7 @@ class Excerpt:
 
     def keys(self, rows: Rows) -> Keys:
         """The batch that each of `rows` is about, as one number; smaller for earlier batches of a rank."""
-        rank, epoch = self._ranks[rows["lane"]], rows["epoch"].astype(np.int64)
+        rank, epoch = self.ranks(rows), rows["epoch"].astype(np.int64)
         keys: Keys = rank << 48 | epoch << 32 | rows["batch"].astype(np.int64)
         return keys
 
@@ -106,6 +108,11 @@ class Excerpt:
     def rank(self, lane: int) -> int:
         """The rank of a lane."""
         return int(self._ranks[lane])
+
+    def ranks(self, rows: Rows) -> Times:
+        """The rank of each of `rows`."""
+        ranks: Times = self._ranks[rows["lane"]]
+        return ranks
 
     def label(self, lane: int) -> str:
         """What a lane is called."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from loader_core.diagnose import rules_batches as batches
 from loader_core.diagnose import rules_cores as cores
+from loader_core.diagnose import rules_hang as hangs
 from loader_core.diagnose import rules_main as main
 from loader_core.diagnose import rules_rest as rest
 from loader_core.diagnose import rules_risks as risks
@@ -125,10 +126,13 @@ def _in_order(excerpt: Excerpt) -> Excerpt:
 
 
 def _findings(desk: Desk) -> list[Finding]:
-    """All findings, the top one first: dangers that are near, then what takes most time, then the other dangers."""
+    """All findings, the top one first: what is stuck, dangers that are near, what takes most time, other dangers."""
     dangers = [*risks.shared_and_files(desk), *risks.memory(desk)]
     near = [draft for draft in dangers if _is_near(desk, draft)]
     later = [draft.finding for draft in dangers if draft not in near]
+    stuck = hangs.hanging(desk)
+    if stuck:  # nothing else is worth saying about waiting: this is most of it
+        return [*stuck, *(draft.finding for draft in near), *later]
     about_input = _about_input(desk)
     if about_input[0].code in (Code.LOADER_OK, Code.UNDETERMINED):
         return [*(draft.finding for draft in near), *later, *about_input]

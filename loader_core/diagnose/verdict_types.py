@@ -44,6 +44,8 @@ class Code(StrEnum):
     """Workers are started anew for each epoch."""
     GIL_BOUND = "gil_bound"
     """Threads wait for Python's global lock."""
+    HANG = "hang"
+    """The loop waits for a batch that does not come."""
     MEMORY_GROWTH = "memory_growth"
     """Memory grows and does not stop."""
     SHM_OR_FD_RISK = "shm_or_fd_risk"

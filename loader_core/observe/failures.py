@@ -46,9 +46,11 @@ def tell_failure(
 ) -> None:
     """Write down what is known of `error`, which a loader raised in the place of batch `number`.
 
-    `workers` are the processes, by number, and `rows` gives what each was at. A worker that died is marked DIED.
+    `workers` are the processes, by number, and `rows` gives what each was at. A worker that died is marked DIED. Where
+    `error` is no Exception the loop was interrupted, and workers that ended meanwhile did so for the same reason.
     """
-    culprits = _culprits(number, tasks, list(workers or ()), rows)
+    interrupted = not isinstance(error, Exception)
+    culprits = _culprits(number, tasks, list(workers or ()), rows, look_for_dead=not interrupted)
     for culprit in culprits:
         if culprit.exitcode is not None:
             recorder.mark(Kind.DIED, culprit.batch if culprit.batch >= 0 else number, culprit.exitcode, culprit.sample)
@@ -78,17 +80,23 @@ def killed_by(error: BaseException, workers: list[Any]) -> bool:
 
 
 def _culprits(
-    number: int, tasks: Mapping[int, Task], workers: list[Any], rows: Callable[[int], Row | None]
+    number: int,
+    tasks: Mapping[int, Task],
+    workers: list[Any],
+    rows: Callable[[int], Row | None],
+    *,
+    look_for_dead: bool,
 ) -> Iterator[Culprit]:
     """The workers that died; if none did, the one that was to make the batch."""
-    dead = [at for at, process in enumerate(workers) if process.exitcode not in (None, 0)]
+    dead = [at for at, process in enumerate(workers) if look_for_dead and process.exitcode not in (None, 0)]
     if not dead:
         task = tasks.get(number)
         dead = [task.worker] if task is not None else []
     for worker in dead:
         process = workers[worker] if 0 <= worker < len(workers) else None
         row = rows(worker)
-        pid, exitcode = (None, None) if process is None else (process.pid, process.exitcode)
+        pid = None if process is None else process.pid
+        exitcode = None if process is None or not look_for_dead else process.exitcode
         if row is not None and row.batch >= 0 and (exitcode is not None or row.batch == number):
             yield Culprit(worker, pid, exitcode, row.batch, row.sample, row.since_ns)
         elif exitcode is not None:
@@ -107,7 +115,7 @@ def _sentence(culprit: Culprit, batch: int, error: BaseException) -> str:
     what = f"raised {type(error).__name__}"
     if culprit.exitcode is not None:
         what = _death(culprit.exitcode)
-    elif type(error) is RuntimeError and "timed out" in str(error):
+    elif not isinstance(error, Exception) or (type(error) is RuntimeError and "timed out" in str(error)):
         since = f" for {(now() - culprit.since_ns) / 1e9:.1f} s" if culprit.since_ns else ""
         what = f"had not answered{since}"
     where = f"reading sample {culprit.sample} of batch {batch}" if culprit.sample >= 0 else f"making batch {batch}"

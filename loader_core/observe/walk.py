@@ -41,6 +41,9 @@ from loader_core.trace import (
 )
 from loader_core.trace.facts import append_fact
 
+STUCK_NS = 10_000_000_000
+"""Who interrupts a wait of so long is told which worker it was for."""
+
 
 class Walk:
     """Records what one iterator does. Used by whichever thread asks the iterator, one at a time.
@@ -216,7 +219,8 @@ class Walk:
 
     def _end_unsaid_step(self, latest: int) -> None:
         """Record a step whose end nobody told us of, because the loop was left without asking for another batch, as
-        Lightning leaves it: up to the last of its parts that was seen, and up to `latest` where there was none.
+        Lightning leaves it: up to the last of its parts that was seen, and up to `latest` where there was none. That
+        nobody waits since is told as `Recording.deliver` does: by a WAIT_BATCH of no batch and no length.
         """
         step, self._step = self._step, None
         if step is not None:
@@ -226,6 +230,7 @@ class Walk:
             parts_end = recorder.last_ns
             end = parts_end if parts_end > start else max(start, latest)
             recorder.add(Kind.STEP, number, start, end, samples, flags=Flag.INFERRED)
+            recorder.add(Kind.WAIT_BATCH, NO_BATCH, end, end, flags=Flag.INFERRED)
 
     @quietly
     def delivered(self, number: int, batch: Any) -> None:
@@ -280,6 +285,8 @@ class Walk:
         if isinstance(error, Exception):
             self._tell_failure(error, number, workers)
             self._tasks.pop(number, None)
+        elif now() - self._asked_ns >= STUCK_NS:  # Ctrl-C: what a user does who has waited too long
+            tell_failure(self.run, self._main, error, number, self._tasks, workers, self._row_of)
         self._end_hold(number + 1, now())
         self.next_number = number + 1
 

@@ -246,7 +246,7 @@ class Recording:
             recorders, self._recorders = self._recorders, []
         for recorder in recorders:
             recorder.close()
-        if state == "failed" and self.failure:
+        if state != "finished" and self.failure:
             reason = f"{reason} ({self.failure})" if reason else self.failure
         self.update(state=state, reason=reason, ended_unix_ns=time.time_ns())
         self.control.close()

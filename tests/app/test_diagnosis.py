@@ -18,7 +18,7 @@ from app.diagnosis import limits_of
 from app.main import create_app
 from app.settings import Settings
 from app.summary import diagnose_run, print_summary, system_lang
-from loader_core.diagnose import stored
+from loader_core.diagnose import rules_hang, stored
 from loader_core.diagnose.facts import Facts
 from loader_core.diagnose.stored import read_excerpt
 from loader_core.trace.event import Kind, Role
@@ -145,6 +145,31 @@ def test_only_so_many_diagnoses_are_kept(reader: TestClient) -> None:
     for start in range(diagnoses.MAX_KEPT + 5):
         reader.get(f"/api/runs/{RUN}/diagnosis", params={"start_ns": start})
     assert len(reader.app.state.diagnoses._made) == diagnoses.MAX_KEPT  # type: ignore[attr-defined]
+
+
+def test_a_live_run_that_is_stuck_is_told_so_though_nothing_happens_any_more(
+    reader: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("LIFE_S", 0.0), ("LIFE_FACTOR", 0.0), ("QUIET_NS", 1)):
+        monkeypatch.setattr(diagnoses, name, value)
+    monkeypatch.setattr(rules_hang, "HANG_NS", 50 * MS)
+    run_id = "20261122-150000-cd34"
+    with Recording.create(settings.runs_home / run_id, run_id=run_id, name="train.py:41") as recording:
+        main_lane, worker = recording.recorder(Role.MAIN), recording.recorder(Role.WORKER, 0)
+        at = now()
+        main_lane.add(Kind.DISPATCH, 0, at, at, value=1)
+        recording.consumer.add(Kind.WAIT_BATCH, 0, at, at + MS, value=0)
+        main_lane.add(Kind.DISPATCH, 1, at, at, value=1)
+        worker.add(Kind.WAIT_TASK, 1, at, at + MS)
+        recording.consumer.add(Kind.STEP, 0, at + MS, at + 2 * MS, value=8)
+        waited = []
+        for _ in range(2):
+            time.sleep(0.1)
+            top = reader.get(f"/api/runs/{run_id}/diagnosis").json()["verdict"]["findings"][0]
+            assert top["code"] == "hang"
+            assert top["sentence"]["en"].endswith(" Worker 0 was reading its samples.")
+            waited.append(top["evidence"][0]["value"])
+        assert 100 * MS < waited[0] < waited[0] + 100 * MS <= waited[1]
 
 
 # --- what is read -----------------------------------------------------------------------------------------------------

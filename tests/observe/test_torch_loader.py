@@ -20,9 +20,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from loader_core.observe import observe, torch_private
-from loader_core.trace import NO_BATCH, NOT_MEASURED, Flag, Kind, Recording, Role, Trace, stage
+from loader_core.trace import NO_BATCH, NOT_MEASURED, Flag, Kind, Role, Trace, stage
 from loader_core.trace.facts import read_facts
-from tests.observe.datasets import Failing, Many, Noise, Stream, collate_to_list
+from tests.observe.datasets import Many, Noise, Stream, collate_to_list
 from tests.observe.experience import ROOT, experience, recorded
 
 LENGTH, BATCH, BATCHES = 23, 4, 6
@@ -276,6 +276,8 @@ def test_leaving_early_ends_the_last_step_there(tmp_path: Path) -> None:
     steps = by_batch(trace, Kind.STEP)
     assert sorted(steps) == [(0, 0), (0, 1), (0, 2)]
     assert [int(steps[0, number]["flags"]) for number in range(3)] == [0, 0, Flag.INFERRED]
+    left = rows_of(trace, Kind.WAIT_BATCH)[-1]  # nobody waits since
+    assert (left["batch"], left["start"], left["end"]) == (NO_BATCH, steps[0, 2]["end"], steps[0, 2]["end"])
     [epoch] = [fact for fact in read_facts(directory) if fact["kind"] == "epoch"]
     assert not epoch["complete"]
 
@@ -293,64 +295,6 @@ def test_a_viewers_stop_and_pause_do_nothing_and_a_preview_is_made(tmp_path: Pat
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
-
-
-def failure_of(loader: DataLoader[Any], directory: Path) -> tuple[Trace, dict[str, Any]]:
-    """Iterate until it raises, as a script that does not expect it; what was recorded, and the fact of the failure."""
-    recording = Recording.create(directory, run_id="run")
-    observe(loader, recording)
-    with pytest.raises(Exception), recording:  # noqa: B017 - whichever
-        for _ in loader:
-            pass
-    [failure] = [fact for fact in read_facts(directory) if fact["kind"] == "failure"]
-    return Trace.open(directory), failure
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_sample_that_raises_is_told_with_its_index(workers: int, tmp_path: Path) -> None:
-    loader = DataLoader(Failing(6, "raise"), batch_size=BATCH, num_workers=workers)
-    trace, failure = failure_of(loader, tmp_path / "run")
-    errors = rows_of(trace, Kind.ERROR)
-    assert {(trace.lanes[row["lane"]].role.value, int(row["batch"]), int(row["sample"])) for row in errors} == {
-        ("worker", 1, 6),
-        ("main", 1, NOT_MEASURED),
-    }
-    assert (failure["batch"], failure["sample"], failure["error"]) == (1, 6, "BadSample")
-    assert failure["indices"] == [4, 5, 6, 7]
-    assert trace.run.state == "failed"
-    who = "the main process" if workers == 0 else f"worker 0 (pid {failure['pid']})"
-    told = f"BadSample: sample 6 is broken ({who} raised BadSample while reading sample 6 of batch 1)"
-    assert trace.run.reason == told
-
-
-def test_a_worker_that_is_killed_is_told_with_its_sample(tmp_path: Path) -> None:
-    loader = DataLoader(Failing(6, "die"), batch_size=BATCH, num_workers=1)
-    trace, failure = failure_of(loader, tmp_path / "run")
-    [died] = rows_of(trace, Kind.DIED)
-    assert (int(died["batch"]), int(died["sample"]), int(died["value"])) == (1, 6, -9)
-    assert (failure["worker"], failure["sample"], failure["exitcode"]) == (0, 6, -9)
-    text = f"worker 0 (pid {failure['pid']}) was killed by SIGKILL while reading sample 6 of batch 1"
-    assert failure["text"] == text
-    assert trace.run.reason.startswith("RuntimeError: DataLoader worker (pid")
-    assert trace.run.reason.endswith(f"exited unexpectedly ({text})")
-
-
-def test_a_worker_that_leaves_is_told_with_its_exit_code(tmp_path: Path) -> None:
-    loader = DataLoader(Failing(6, "leave"), batch_size=BATCH, num_workers=1)
-    _, failure = failure_of(loader, tmp_path / "run")
-    assert failure["text"].endswith("ended with exit code 3 while reading sample 6 of batch 1")
-
-
-def test_a_worker_that_hangs_is_told_with_its_sample(tmp_path: Path) -> None:
-    loader = DataLoader(Failing(6, "hang"), batch_size=BATCH, num_workers=2, timeout=1)
-    trace, failure = failure_of(loader, tmp_path / "run")
-    assert (failure["worker"], failure["batch"], failure["sample"]) == (1, 1, 6)
-    assert " had not answered for " in failure["text"]
-    assert failure["text"].endswith(" s while reading sample 6 of batch 1")
-    assert len(rows_of(trace, Kind.DIED)) == 0
-    for worker in list(torch.multiprocessing.active_children()):
-        worker.kill()
-        worker.join()
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(torch_private.Names)])

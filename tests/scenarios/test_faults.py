@@ -29,6 +29,7 @@ from loader_core.scenarios.faults import (
     fault_of,
     record,
 )
+from loader_core.scenarios.faults.waiting import STUCK_AT
 from loader_core.trace import NO_BATCH, Flag, Kind, Role, Trace
 from loader_core.trace.facts import read_facts
 
@@ -172,6 +173,12 @@ def tensors_travel(seen: Seen, case: Case) -> bool:
     return seen.mean(Kind.RECEIVE) > 5 * (seen.mean(Kind.FETCH) + 0.1) and seen.wait_share > 0.15
 
 
+def a_sample_never_comes(seen: Seen, case: Case) -> bool:
+    waits = seen.of(Kind.WAIT_BATCH)
+    last = waits[np.argmax(waits["end"])]
+    return last["batch"] == NO_BATCH and last["end"] - last["start"] > 10e9 and seen.steps == STUCK_AT // 8
+
+
 def pinning_is_slow(seen: Seen, case: Case) -> bool:
     made = seen.mean(Kind.FETCH) + seen.mean(Kind.COLLATE) + seen.mean(Kind.SEND)
     large = int(seen.of(Kind.PIN)["value"].min()) >= 24 << 20
@@ -218,6 +225,7 @@ THERE: dict[str, Callable[[Seen, Case], bool]] = {
     "disk": storage_is_slow,
     "service": a_service_is_far,
     "slow-file": a_slow_file_holds_others,
+    "no-answer": a_sample_never_comes,
     "python-lock": a_lock_is_held,
     "bucketing": the_sampler_is_slow,
     "slow-start": the_start_is_slow,
@@ -236,7 +244,7 @@ THERE: dict[str, Callable[[Seen, Case], bool]] = {
 def check(case: Case, directory: Path) -> None:
     record(case, directory)
     seen = Seen(directory)
-    assert seen.trace.run.state == "finished"
+    assert seen.trace.run.state == ("stopped" if case.fault == "no-answer" else "finished")
     assert THERE[case.fault](seen, case), f"{case}: {seen.steps} steps, waits {seen.wait_share:.0%}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -110,6 +111,48 @@ def _latency(strength: Strength, engine: Engine, folder: Path) -> Load:
     return Load(Served(address), arguments, Waits(step), around=lambda: _service(address), seconds=3.0)
 
 
+# --- nobody answers ---------------------------------------------------------------------------------------------------
+
+STUCK_AT = 300
+"""The sample that is never there."""
+
+
+class Piped(Dataset[Tensor]):
+    """One sample is read from a named pipe that nobody writes to, as from a share whose server is gone."""
+
+    def __init__(self, pipe: Path) -> None:
+        self.pipe = pipe
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+    def __getitem__(self, index: int) -> Tensor:
+        if index == STUCK_AT:
+            self.pipe.read_bytes()
+        return torch.full((1024,), float(index))
+
+
+@contextmanager
+def _given_up(after_s: float) -> Iterator[None]:
+    """Ctrl-C after so long, by somebody who has waited long enough."""
+    timer = threading.Timer(after_s, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        timer.cancel()
+
+
+def _no_answer(strength: Strength, engine: Engine, folder: Path) -> Load:
+    patience_s = {"mild": 14.0, "clear": 18.0, "severe": 35.0}[strength]
+    pipe = folder / f"pipe-{os.getpid()}"
+    os.mkfifo(pipe)
+    arguments = {"batch_size": 8, "num_workers": 2}
+    return Load(Piped(pipe), arguments, Waits(0.01), around=lambda: _given_up(patience_s), seconds=60.0)
+
+
 WAITING = (
     Fault(
         "disk",
@@ -137,5 +180,15 @@ WAITING = (
             "One file in a hundred is huge; the batches behind it are ready and wait for their turn.",
         ),
         _slow_file,
+    ),
+    Fault(
+        "no-answer",
+        "hang",
+        Bilingual(
+            "Una muestra se lee de una tubería en la que nadie escribe; el usuario se cansa y pulsa Ctrl-C.",
+            "One sample is read from a pipe that nobody writes to; the user has enough and presses Ctrl-C.",
+        ),
+        _no_answer,
+        heavy=True,
     ),
 )
