@@ -102,7 +102,7 @@ export type LintCode = "DUPLICATED_INDEX" | "MISSING_INDEX" | "SAME_RANDOM_STREA
 
 export type LintLevel = "error" | "warning" | "note";
 
-export type VerdictCode = "loader_ok" | "worker_cpu_bound" | "too_few_workers" | "too_many_workers" | "storage_bound" | "collate_bound" | "transport_bound" | "main_thread_bound" | "pin_bound" | "h2d_bound" | "head_of_line" | "skewed_samples" | "startup_bound" | "epoch_respawn" | "gil_bound" | "memory_growth" | "shm_or_fd_risk" | "rank_straggler" | "undetermined";
+export type VerdictCode = "loader_ok" | "worker_cpu_bound" | "too_few_workers" | "too_many_workers" | "storage_bound" | "collate_bound" | "transport_bound" | "main_thread_bound" | "pin_bound" | "h2d_bound" | "head_of_line" | "skewed_samples" | "startup_bound" | "epoch_respawn" | "gil_bound" | "hang" | "memory_growth" | "shm_or_fd_risk" | "rank_straggler" | "undetermined";
 
 export type Confidence = "high" | "medium" | "low";
 
