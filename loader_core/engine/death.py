@@ -17,19 +17,25 @@ def certificate(
     batch: int | None,
     indices: Sequence[object],
     deaths: int = 1,
+    held_bytes: int | None = None,
     starved: bool | None = None,
 ) -> WorkerDied:
     """The error to raise when worker process `worker` is gone. It begins as torch's text does.
 
     `batch` and `indices` are what it was making, if it was given anything; `deaths` workers have died of it.
+    `held_bytes`: the most memory that it held; None: not known.
     `starved`: the kernel has killed for want of memory since the loader began; None: not known.
     """
     doing = "while it had nothing to do" if batch is None else f"while making batch {batch}{_samples(indices)}"
     again = f" (the same batch has ended {deaths} workers)" if deaths > 1 else ""
     return WorkerDied(
         f"DataLoader worker (pid {pid}) exited unexpectedly: worker {worker} {_how(exitcode)} {doing}{again}. "
-        f"{_why(exitcode, starved)}".rstrip()
+        f"{_held(held_bytes)}{_why(exitcode, starved)}".rstrip()
     )
+
+
+def _held(nbytes: int | None) -> str:
+    return "" if nbytes is None else f"It had held up to {nbytes / 2**20:,.0f} MiB. "
 
 
 def _samples(indices: Sequence[object]) -> str:

@@ -344,6 +344,7 @@ class Journey:
                 batch=tasks[0].number if tasks else None,
                 indices=(_shown(tasks[0].indices, self._job.auto_collation) or ()) if tasks else (),
                 deaths=deaths,
+                held_bytes=made.content,
                 starved=None if self._oom_kills is None else (oom_kills() or 0) > self._oom_kills,
             )
         self._pool.restart(worker)

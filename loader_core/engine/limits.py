@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from loader_core.errors import SharedMemoryError
@@ -58,6 +60,27 @@ def shared_memory_bytes() -> int | None:
     except (AttributeError, OSError):  # another system
         return None
     return room.f_bavail * room.f_frsize
+
+
+def join_and_weigh(process: BaseProcess) -> int | None:
+    """Join a process that is ending; the most memory that it held at once, in bytes, what it shared included.
+
+    The kernel keeps that of the largest child alone. None: a child before was larger, or this one is somebody else's
+    (a fork server's), or the system does not tell.
+    """
+    before = _largest_child_bytes()
+    process.join()
+    largest = _largest_child_bytes()
+    return largest if largest > before else None
+
+
+def _largest_child_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return 0
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def oom_kills() -> int | None:

@@ -26,6 +26,7 @@ from typing import Literal, Protocol
 
 from loader_core.engine.collate import Plan
 from loader_core.engine.identity import seed_process, seed_thread, with_own_datapipe
+from loader_core.engine.limits import join_and_weigh
 from loader_core.engine.messages import END, MADE_BYTES, pack_made, pack_task, read_task, unpack_made, write_all
 from loader_core.engine.task import Job, Made, Outcome, Resume, Task
 from loader_core.engine.transport import SharedFlag, Slots
@@ -281,8 +282,8 @@ class ProcessPool:
                 worker = self._deaths[descriptor]
                 self._forget(self._deaths, descriptor)
                 dead = self._workers[worker].process
-                dead.join()
-                self._gone[worker] = Made(worker, Outcome.DIED, exitcode=dead.exitcode or 0)
+                held_bytes = join_and_weigh(dead)
+                self._gone[worker] = Made(worker, Outcome.DIED, content=held_bytes, exitcode=dead.exitcode or 0)
         self._made.extend(self._gone.values())
         return bool(events)
 

@@ -121,6 +121,7 @@ class Made:
     blob: int = 0
     """Bytes of the pickle at the end of the slot's `used` ones."""
     content: Any = None
-    """Within one process: the batch itself, or the columns of text of a batch in FIELDS."""
+    """Within one process: the batch itself, or the columns of text of a batch in FIELDS. Of DIED: the most memory that
+    the worker held, in bytes, or None."""
     notes: Notes = NO_NOTES
     exitcode: int = 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,66 @@ def test_a_death_is_recorded(tmp_path: Path) -> None:
     died = rows[rows["kind"] == Kind.DIED]
     assert died["value"].tolist() == [-9]
     assert died["batch"].tolist() == [2]
+
+
+def test_a_certificate_says_how_much_memory_the_worker_had_held() -> None:
+    script = (
+        "import os, signal\n"
+        "from loader_core import DataLoader\n"
+        "class Large:\n"
+        "    def __len__(self): return 9\n"
+        "    def __getitem__(self, index):\n"
+        "        held = b'1' * (300 << 20)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "try: next(iter(DataLoader(Large(), num_workers=1)))\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50).stdout
+    held = re.search(r"batch 0 \(samples 0\)\. It had held up to ([\d,]+) MiB\. Nobody but the system", said)
+    assert held, said
+    assert 300 < int(held[1].replace(",", "")) < 2000
+
+
+class Greedy(Numbers):
+    """At sample 9 its worker enters a control group, and takes more memory than that allows."""
+
+    def __init__(self, group: Path) -> None:
+        super().__init__(20)
+        self.group = group
+
+    def __getitem__(self, index: int) -> int:
+        if index == 9:
+            (self.group / "cgroup.procs").write_text(str(os.getpid()))
+            return len(b"1" * (400 << 20))
+        return index
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group whose processes may have 100 MiB."""
+    for home, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):  # versions 1 and 2
+        group = Path("/sys/fs/cgroup") / home / f"loaderscope-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(100 << 20))
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("needs the right to make a control group that limits memory: root, and not in every container")
+
+
+def test_a_worker_that_the_kernel_ends_for_want_of_memory_is_told_so(small_group: Path) -> None:
+    with pytest.raises(WorkerDied) as caught:
+        list(DataLoader(Greedy(small_group), 4, num_workers=1))
+    text = str(caught.value)
+    assert "worker 0 was killed by SIGKILL while making batch 2 (samples 8, 9, 10, 11)" in text
+    assert "the kernel has killed for want of memory since this loader began, so out of memory" in text
 
 
 @settings(max_examples=12)
