@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,6 +68,8 @@ class Judged:
     share: float | None
     wait_share: float | None
     steps: int
+    cpu: str
+    """Of the machine that it was recorded on."""
     commit: str
 
     @property
@@ -86,6 +88,7 @@ class Gain:
     low_per_s: float
     high_per_s: float
     after_per_s: float
+    cpu: str
     commit: str
 
 
@@ -129,7 +132,7 @@ def _alone() -> Iterator[None]:
         os.close(folder)
 
 
-def judged(case: Case, directory: Path, commit: str, *, recorded: bool = False) -> Judged:
+def judged(case: Case, directory: Path, where: Mapping[str, Any], *, recorded: bool = False) -> Judged:
     """Record a case, unless it is recorded there already, and judge it. Raises RecordingError."""
     if not (recorded and directory.exists()):
         shutil.rmtree(directory, ignore_errors=True)
@@ -147,11 +150,12 @@ def judged(case: Case, directory: Path, commit: str, *, recorded: bool = False) 
         share=top.share,
         wait_share=verdict.wait_share,
         steps=verdict.steps,
-        commit=commit,
+        cpu=where["cpu"],
+        commit=where["commit"],
     )
 
 
-def gain(case: Case, directory: Path, commit: str) -> Gain | None:
+def gain(case: Case, directory: Path, where: Mapping[str, Any]) -> Gain | None:
     """Record a case, follow the first advice that changes arguments and predicts, record it again. None: no such."""
     shutil.rmtree(directory, ignore_errors=True)
     record(case, directory)
@@ -173,7 +177,8 @@ def gain(case: Case, directory: Path, commit: str) -> Gain | None:
         low_per_s=predicted.low_per_s,
         high_per_s=predicted.high_per_s,
         after_per_s=_rate(directory),
-        commit=commit,
+        cpu=where["cpu"],
+        commit=where["commit"],
     )
 
 
@@ -218,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(chosen: argparse.Namespace, kept: Kept, scratch: Path) -> None:
-    commit, folder, runs = kept.where["commit"], scratch / "files", chosen.keep or scratch / "runs"
+    folder, runs = scratch / "files", chosen.keep or scratch / "runs"
 
     def these(faults: Sequence[Fault]) -> list[Fault]:
         return [fault for fault in faults if not chosen.only or fault.id in chosen.only]
@@ -229,9 +234,9 @@ def _measure(chosen: argparse.Namespace, kept: Kept, scratch: Path) -> None:
         directory = runs / part / name.replace("/", "-")
         try:
             if part == "gains":
-                result: Judged | Gain | None = gain(case, directory, commit)
+                result: Judged | Gain | None = gain(case, directory, kept.where)
             else:
-                result = judged(case, directory, commit, recorded=chosen.recorded)
+                result = judged(case, directory, kept.where, recorded=chosen.recorded)
         except RecordingError as error:
             print(f"{name}: {error}", flush=True)
             continue

@@ -131,8 +131,8 @@ def _conditions(kept: Mapping[str, Any]) -> str:
     gains = kept["summary"].get("gains")
     text = (
         f"Right in {found['right']} of {found['of']}: every fault at three strengths, with torch's loader and ours. "
-        f"{where['cpu']}, {where['cpus']} cores, {where['system']}, Python {where['python']}, torch "
-        f"{where['versions']['torch']}, commit {where['commit']}."
+        f"{_machines(kept)}; {where['cpus']} cores, {where['system']}, Python {where['python']}, torch "
+        f"{where['versions']['torch']}, the last of them at commit {where['commit']}."
     )
     if gains:
         text += (
@@ -140,3 +140,15 @@ def _conditions(kept: Mapping[str, Any]) -> str:
             f"median of {gains['settings']}, and by {gains['p90']:.0%} at the 90th percentile."
         )
     return f"{text} All cases: `benchmarks/results/verdicts.json`."
+
+
+def _machines(kept: Mapping[str, Any]) -> str:
+    """What was recorded on which processor, the one of most cases first."""
+    names = {"faults": "faults", "healthy": "healthy loaders", "thin": "thin windows", "gains": "advices"}
+    counted = Counter((one["cpu"], part) for part in names for one in kept[part].values())
+    of_cpu = Counter(one["cpu"] for part in names for one in kept[part].values())
+    said = []
+    for cpu, _ in of_cpu.most_common():
+        parts = [f"{counted[cpu, part]} {name}" for part, name in names.items() if counted[cpu, part]]
+        said.append(f"{', '.join(parts)} on {cpu}")
+    return "; ".join(said)

@@ -11,13 +11,14 @@ import pytest
 from benchmarks import table, verdicts, verdicts_report
 
 
-def result(truth: str, found: str, fault: str = "one") -> dict[str, Any]:
-    return {"fault": fault, "truth": truth, "found": found, "others": [], "wait_share": 0.5, "steps": 60, "case": fault}
+def result(truth: str, found: str, fault: str = "one", cpu: str = "A") -> dict[str, Any]:
+    told = {"fault": fault, "truth": truth, "found": found, "others": [], "wait_share": 0.5, "steps": 60, "case": fault}
+    return {**told, "cpu": cpu}
 
 
 def gain(predicted: float, after: float) -> dict[str, Any]:
     rates = {"before_per_s": 50.0, "predicted_per_s": predicted, "after_per_s": after, "low_per_s": 1, "high_per_s": 2}
-    return {"case": "one/clear/torch", "changes": {"num_workers": 2}, **rates}
+    return {"case": "one/clear/torch", "changes": {"num_workers": 2}, **rates, "cpu": "A"}
 
 
 PARTS = {
@@ -42,6 +43,11 @@ def test_right_is_counted_and_wrong_is_named() -> None:
     ]
     assert verdicts_report.line(PARTS["faults"]["b"]).endswith("WRONG, it is x")
     assert "num_workers=2 predicted 100 (1 .. 2), measured 110" in verdicts_report.line(PARTS["gains"]["a"])
+
+
+def test_each_case_is_said_to_be_of_the_machine_that_it_was_recorded_on() -> None:
+    parts = {**PARTS, "faults": {**PARTS["faults"], "d": result("z", "z", cpu="B")}, "thin": {}}
+    assert verdicts_report._machines(parts) == "3 faults, 2 healthy loaders, 2 advices on A; 1 faults on B"
 
 
 def test_the_smallest_run_gives_a_table(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
