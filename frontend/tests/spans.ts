@@ -47,6 +47,9 @@ export function kindTable(): KindTable {
     row(Kind.HOLD, "HOLD", "part", "blocked"),
     row(Kind.WAIT_BATCH, "WAIT_BATCH", "wait", "waiting"),
     row(Kind.STEP, "STEP", "work", "step"),
+    row(Kind.WAIT_TASK, "WAIT_TASK", "wait", "blocked"),
+    row(Kind.SEND, "SEND", "work", "transfer"),
+    row(Kind.STOP, "STOP", "mark", "mark"),
     row(Kind.ERROR, "ERROR", "mark", "error"),
   ]);
   return table;

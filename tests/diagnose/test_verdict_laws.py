@@ -135,5 +135,5 @@ def test_what_spans_cover_of_an_interval(spans: list[tuple[int, int]], begin: in
 
 
 def test_codes_are_the_vocabulary() -> None:
-    assert len(Code) == 19
+    assert len(Code) == 20
     assert all(code.value == code.name.lower() for code in Code)

@@ -4,7 +4,7 @@ import { t, tOr } from "../i18n";
 import { number } from "../i18n/format";
 import { contrastRevision, isDark, language } from "../store/preferences";
 import { gaps, inFlight, newestNs, ready, revision, rollup, shown, spans, kinds } from "../store/recording";
-import { changes } from "../store/run";
+import { changes, isLive } from "../store/run";
 import { blame, litKinds, selectedBatch, selectedSlot } from "../store/selection";
 import { loading } from "../store/past";
 import { spanNs, startNs } from "../store/window";
@@ -16,6 +16,7 @@ import { forget, invalidate } from "./frames";
 import { paintLanes } from "./lanes-painter";
 import { layOut, type Layout } from "./layout";
 import { paintBefore, paintEdge, paintGaps, paintGrid, paintMarks, paintMissing, paintRuler, paintWords } from "./overlay-painter";
+import { addOpen } from "./open-spans";
 import { readPalette, type Palette } from "./palette";
 import { Level } from "./paints";
 import { paintOverview, paintQueue, paintThroughput, peakThroughput } from "./strips-painter";
@@ -61,7 +62,7 @@ export class Scene {
       });
     });
     const redraw = effect(() => {
-      void [shown.value, revision.value, newestNs.value, startNs.value, spanNs.value, this.lanes.value, changes.value, language.value];
+      void [shown.value, revision.value, newestNs.value, startNs.value, spanNs.value, this.lanes.value, changes.value, language.value, isLive.value];
       void [selectedBatch.value, selectedSlot.value, blame.value, litKinds.value, loading.value, availablePx.value, axisPx.value];
       invalidate(this.draw);
     });
@@ -117,6 +118,7 @@ export class Scene {
   private drawLanes(surface: Surface, axis: TimeScale, next: Layout, ruled: readonly { ns: number; major: boolean }[]): void {
     this.ground(surface, axis, ruled);
     build(this.list, shown.value, next, axis, surface.ratio);
+    if (isLive.value && shown.value === spans) addOpen(this.list, spans, next, axis, kinds, newestNs.value);
     paintLanes(surface, {
       list: this.list,
       store: shown.value,

@@ -184,6 +184,12 @@ export class SpanStore {
     return best;
   }
 
+  /** The span of a lane and level that ended last; -1 for none. */
+  newest(lane: number, level: number): number {
+    const index = this.index.get(lane * LEVELS + level);
+    return index !== undefined && index.tail > index.head ? index.slots[index.tail - 1]! : -1;
+  }
+
   /** The next (step 1) or previous (step -1) span of the same lane and level; -1 at either end. */
   neighbour(slot: number, step: 1 | -1): number {
     const index = this.index.get(this.lane[slot]! * LEVELS + this.level(slot));
