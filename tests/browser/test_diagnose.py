@@ -159,8 +159,10 @@ def test_a_stall_leads_to_the_sample_that_caused_it(enter: Enter, training: dict
     dashboard.expect_drawn()
     accent(dashboard, drawn=False)
 
-    rows.first.click()
-    expect(rows.first).to_have_attribute("aria-pressed", "true")
+    # As a rule the longest, unless the host had none of its cores for us now and then.
+    at = next(at for at, text in enumerate(rows.all_inner_texts()) if f"sample {SLOW} alone" in text)
+    rows.nth(at).click()
+    expect(rows.nth(at)).to_have_attribute("aria-pressed", "true")
     details = dashboard.page.get_by_role("region", name=dashboard.text("stall.title"))
     expect(details).to_contain_text(dashboard.text("stall.slowest", sample=SLOW))
     accent(dashboard, drawn=True)
@@ -168,8 +170,8 @@ def test_a_stall_leads_to_the_sample_that_caused_it(enter: Enter, training: dict
     shown = dashboard.now.inner_text()
 
     dashboard.page.keyboard.press("ArrowDown")
-    expect(rows.nth(1)).to_have_attribute("aria-pressed", "true")
-    expect(rows.nth(1)).to_be_focused()
+    expect(rows.nth(at + 1)).to_have_attribute("aria-pressed", "true")
+    expect(rows.nth(at + 1)).to_be_focused()
     expect(dashboard.now).not_to_have_text(shown)
     dashboard.page.keyboard.press("Escape")
     expect(details).to_be_hidden()
