@@ -826,6 +826,8 @@ export interface Curve {
   readonly y_unit: string;
   readonly x: readonly number[];
   readonly y: readonly number[];
+  /** Equal steps of the x axis multiply: of values above 0 that do so. */
+  readonly log_x: boolean;
 }
 
 /** What the engine did on a lane, from when to when. */

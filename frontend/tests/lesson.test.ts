@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isRight, isMended } from "../src/lesson/answers";
-import { extent, path, roundTicks } from "../src/lesson/axis";
+import { extent, path, roundTicks, valueTicks } from "../src/lesson/axis";
 import { readBreakpoints, runTo, toggled, writeBreakpoints, MAX_BREAKPOINTS } from "../src/lesson/breakpoints";
 import { changedLines } from "../src/lesson/changes";
 import type { Question, Thing } from "../src/lesson/log";
@@ -229,5 +229,7 @@ test("an axis begins at zero and its ticks are round", () => {
   expect(extent([])).toEqual({ from: 0, to: 1 });
   expect(roundTicks({ from: 0, to: 9 }, 4)).toEqual([0, 2, 4, 6, 8]);
   expect(roundTicks({ from: 0, to: 1 }, 2)).toEqual([0, 0.5, 1]);
+  expect(valueTicks([4, 1, 16, 64, 4, 256], 3)).toEqual([1, 16, 256]);
+  expect(valueTicks([1, 2], 9)).toEqual([1, 2]);
   expect(path([0, 1], [0, 2], { from: 0, to: 1 }, { from: 0, to: 2 }, 100, 50)).toBe("M0.0 50.0L100.0 0.0");
 });

@@ -117,8 +117,8 @@ def measure(setting: Setting) -> Findings:
             "padding_by_length": Measure(by_length[-1], "share"),
         },
         curves=[
-            Curve("padding_shuffled", "samples", "share", sizes, tuple(shuffled)),
-            Curve("padding_by_length", "samples", "share", sizes, tuple(by_length)),
+            Curve("padding_shuffled", "samples", "share", sizes, tuple(shuffled), log_x=True),
+            Curve("padding_by_length", "samples", "share", sizes, tuple(by_length), log_x=True),
         ],
     )
 

@@ -140,8 +140,8 @@ def measure(setting: Setting) -> Findings:
         measures=measures | {"better": Measure(better)},
         curves=[curve for which, training in ways.items() for curve in training.curves(which)]
         + [
-            Curve("moved_by_buffer", "samples", "share", BUFFERS, tuple(in_a_row)),
-            Curve("neighbours_by_both", "samples", "share", BUFFERS, tuple(neighbours)),
+            Curve("moved_by_buffer", "samples", "share", BUFFERS, tuple(in_a_row), log_x=True),
+            Curve("neighbours_by_both", "samples", "share", BUFFERS, tuple(neighbours), log_x=True),
         ],
     )
 

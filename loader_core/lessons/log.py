@@ -134,6 +134,8 @@ class Curve:
     y_unit: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    log_x: bool = False
+    """Equal steps of the x axis multiply: of values above 0 that do so."""
 
 
 @dataclass(frozen=True, slots=True)

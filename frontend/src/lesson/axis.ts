@@ -26,6 +26,13 @@ export function roundTicks({ from, to }: Extent, count: number): number[] {
   return ticks;
 }
 
+/** At most `count` (2 or more) of these values, first and last among them: a logarithmic axis has no round steps to mark. */
+export function valueTicks(values: readonly number[], count: number): number[] {
+  const sorted = [...new Set(values)].sort((a, b) => a - b);
+  const last = Math.min(count, sorted.length) - 1;
+  return Array.from({ length: last + 1 }, (_, index) => sorted[last > 0 ? Math.round((index * (sorted.length - 1)) / last) : 0]!);
+}
+
 export function position(value: number, { from, to }: Extent, length: number): number {
   return ((value - from) / (to - from)) * length;
 }

@@ -1,7 +1,7 @@
 /** A few measured curves on one pair of axes, drawn by hand: an axis, a line each with its name, and the guess. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { extent, path, position, roundTicks } from "../../lesson/axis";
+import { extent, path, position, roundTicks, valueTicks } from "../../lesson/axis";
 import type { Curve } from "../../lesson/log";
 import { unmarked } from "../../lesson/prose";
 import { axisText } from "../../lesson/quantity";
@@ -26,9 +26,14 @@ export function CurveChart({ curves }: { readonly curves: readonly Curve[] }) {
   const name = (curve: Curve) => unmarked(prose?.curves?.[curve.name]?.name ?? curve.name);
   const guess = guessOn(curves);
   const inner = { width: Math.max(80, width.value - PAD.left - PAD.right), height: HEIGHT - PAD.top - PAD.bottom };
-  const across = extent(curves.flatMap(({ x }) => x));
+  const isLog = curves[0]!.log_x;
+  const values = curves.flatMap(({ x }) => x);
+  const across = isLog ? { from: Math.log(Math.min(...values)), to: Math.log(Math.max(...values)) } : extent(values);
+  const along = isLog ? Math.log : (x: number) => x;
+  const left = (x: number) => position(along(x), across, inner.width);
   const up = extent([...curves.flatMap(({ y }) => y), ...(guess === null ? [] : [guess])]);
-  const ticks = roundTicks(across, Math.max(2, Math.floor(inner.width / 90)));
+  const room = Math.max(2, Math.floor(inner.width / 90));
+  const ticks = isLog ? valueTicks(values, room) : roundTicks(across, room);
   const nowNs = xUnit === "ns" ? (picture.value.step?.at_ns ?? null) : null;
   return (
     <figure class="curve-chart" ref={box}>
@@ -66,15 +71,15 @@ export function CurveChart({ curves }: { readonly curves: readonly Curve[] }) {
             </g>
           ))}
           {ticks.map((tick, index) => (
-            <text key={tick} x={position(tick, across, inner.width)} y={inner.height + 17} text-anchor={position(tick, across, inner.width) > inner.width - 24 ? "end" : tick === 0 ? "start" : "middle"}>
+            <text key={tick} x={left(tick)} y={inner.height + 17} text-anchor={left(tick) > inner.width - 24 ? "end" : left(tick) === 0 ? "start" : "middle"}>
               {axisText(tick, xUnit === "ns" || index === ticks.length - 1 ? unitWord(xUnit) : "")}
             </text>
           ))}
           {curves.map((curve, index) => (
-            <path key={curve.name} class={`curve look-${index % LOOKS}`} d={path(curve.x, curve.y, across, up, inner.width, inner.height)} />
+            <path key={curve.name} class={`curve look-${index % LOOKS}`} d={path(curve.x.map(along), curve.y, across, up, inner.width, inner.height)} />
           ))}
           {guess !== null && <path class="curve guess" d={`M0 ${inner.height - position(guess, up, inner.height)}h${inner.width}`} />}
-          {nowNs !== null && nowNs <= across.to && <path class="now" d={`M${position(nowNs, across, inner.width)} 0v${inner.height}`} />}
+          {nowNs !== null && nowNs <= across.to && <path class="now" d={`M${left(nowNs)} 0v${inner.height}`} />}
         </g>
       </svg>
     </figure>
