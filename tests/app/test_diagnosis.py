@@ -162,10 +162,16 @@ def test_a_live_run_that_is_stuck_is_told_so_though_nothing_happens_any_more(
         main_lane.add(Kind.DISPATCH, 1, at, at, value=1)
         worker.add(Kind.WAIT_TASK, 1, at, at + MS)
         recording.consumer.add(Kind.STEP, 0, at + MS, at + 2 * MS, value=8)
+        deadline = time.monotonic() + 20
+        while reader.get(f"/api/runs/{run_id}/diagnosis").status_code == 404:  # the server has not found it yet
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         waited = []
         for _ in range(2):
             time.sleep(0.1)
-            top = reader.get(f"/api/runs/{run_id}/diagnosis").json()["verdict"]["findings"][0]
+            answer = reader.get(f"/api/runs/{run_id}/diagnosis")
+            assert answer.status_code == 200, answer.text
+            top = answer.json()["verdict"]["findings"][0]
             assert top["code"] == "hang"
             assert top["sentence"]["en"].endswith(" Worker 0 was reading its samples.")
             waited.append(top["evidence"][0]["value"])
