@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,9 @@ LONGER = 5
 """So many times the longest wait before. Many times that (`SURELY_LONGER`) is no slow batch any more."""
 SURELY_LONGER = 20
 
+MAIN = -1
+"""The number of the main process as its own worker."""
+
 At = Literal["draw", "queue", "fetch", "collate", "send"]
 """Where the batch stays away, as the phases of a stall have it."""
 
@@ -40,7 +43,7 @@ class Hang:
     lane: int | None
     """Of the worker that has the batch; None: nobody had begun with it."""
     worker: int | None
-    """Its number; -1: the main process by itself."""
+    """Its number; MAIN: the main process by itself."""
     sample: int | None
     """That it was last seen at."""
     place: str | None
@@ -50,6 +53,11 @@ class Hang:
     def wait_ns(self) -> int:
         """How long the loop has waited."""
         return self.until_ns - self.since_ns
+
+    @property
+    def in_main_process(self) -> bool:
+        """Whether it is the main process that does not get on: it draws the indices, too."""
+        return self.worker == MAIN or self.at == "draw"
 
 
 def hanging(desk: Desk) -> list[Finding]:
@@ -63,19 +71,14 @@ def hanging(desk: Desk) -> list[Finding]:
         None,
         _sentence(hang),
         evidence=_evidence(desk, hang),
-        advice=_ADVICE[hang.at].format(sample=_this_sample(hang)),
+        advice=_OWN_ADVICE if hang.worker == MAIN else _ADVICE[hang.at].format(sample=_this_sample(hang)),
         confidence="high" if sure else "medium",
         place=hang.place,
         refuted_by=Bilingual(
             "Si el lote acaba por llegar, era lento y no estaba atascado.",
             "If the batch comes in the end, it was slow and not stuck.",
         ),
-        experiment=Bilingual(
-            "Repite con los mismos índices y timeout=60, que interrumpe la espera con un error: si se para en el "
-            "mismo, la causa es esa muestra; si en otro, un cerrojo entre procesos.",
-            "Run it again with the same indices and timeout=60, which ends the waiting with an error: if it stops at "
-            "the same one, that sample is the cause; if at another, a lock between processes.",
-        ),
+        experiment=_INTERRUPT if hang.in_main_process else _REPEAT,
     )
     return [draft.finding]
 
@@ -116,21 +119,26 @@ def _on_lane(excerpt: Excerpt, lane: int) -> Hang | None:
     made = excerpt.on(own, Role.WORKER)
     if _was_told(rows, made, wait) or _goes_on(made, wait):
         return None
+    hang = Hang(epoch, batch, wait.since_ns, wait.until_ns, longest_ns, "fetch", None, MAIN, None, None)
+    if len(made):
+        return _with_worker(excerpt, hang, made)
+    return replace(hang, at="queue" if len(own) else "draw", worker=None) if len(given) else hang
+
+
+def _with_worker(excerpt: Excerpt, hang: Hang, made: Rows) -> Hang:
+    """With what is known of the worker that has the batch. `made`: its rows of that batch."""
+    lane = int(made["lane"][-1])
     looks = of_kinds(made, Kind.STACK)
-    looks = looks[looks["end"] >= wait.since_ns]
+    looks = looks[looks["end"] >= hang.since_ns]
     samples = [row["sample"] for row in (*looks[-1:], *of_kinds(made, Kind.ERROR)) if row["sample"] != NOT_MEASURED]
-    worker_lane = int(made["lane"][-1]) if len(made) else None
-    return Hang(
-        epoch=epoch,
-        batch=batch,
-        since_ns=wait.since_ns,
-        until_ns=wait.until_ns,
-        longest_ns=longest_ns,
-        at=_at(made) if len(made) else "queue" if len(own) else "draw" if len(given) else "fetch",
-        lane=worker_lane,
-        worker=excerpt.worker(worker_lane) if worker_lane is not None else None if len(given) else -1,
+    place = excerpt.places.get(int(looks["value"][-1]), "") if len(looks) else ""
+    return replace(
+        hang,
+        at=_at(made),
+        lane=lane,
+        worker=excerpt.worker(lane),
         sample=int(samples[0]) if samples else None,
-        place=excerpt.places.get(int(looks["value"][-1]), "").partition(" | ")[0] or None if len(looks) else None,
+        place=place.partition(" | ")[0] or None,
     )
 
 
@@ -237,10 +245,27 @@ _ADVICE: dict[At, Bilingual] = {
     ),
 }
 
+_OWN_ADVICE = Bilingual(
+    "Recorre el dataset a solas, muestra a muestra, y mira dónde se para: suele ser una lectura sin límite de tiempo o "
+    "un bucle sin fin.",
+    "Go through the dataset alone, sample by sample, and look where it stops: as a rule a read without a time limit, "
+    "or an endless loop.",
+)
+_INTERRUPT = Bilingual(
+    "Pulsa Ctrl-C: la traza acaba en la línea en que está parado.",
+    "Press Ctrl-C: the traceback ends at the line that it stands at.",
+)
+_REPEAT = Bilingual(
+    "Repite con los mismos índices y timeout=60, que interrumpe la espera con un error: si se para en el mismo, la "
+    "causa es esa muestra; si en otro, un cerrojo entre procesos.",
+    "Run it again with the same indices and timeout=60, which ends the waiting with an error: if it stops at the same "
+    "one, that sample is the cause; if at another, a lock between processes.",
+)
+
 
 def _sentence(hang: Hang) -> Bilingual:
     longest = _LONGEST.format(longest=duration(hang.longest_ns)) if hang.longest_ns else NOTHING
-    who = NOTHING if hang.worker is None else _MAIN if hang.worker < 0 else _WORKER.format(number=hang.worker)
+    who = NOTHING if hang.worker is None else _MAIN if hang.worker == MAIN else _WORKER.format(number=hang.worker)
     sample = NOTHING if hang.sample is None else _SAMPLE.format(sample=count(hang.sample))
     place = NOTHING if hang.place is None else _PLACE.format(place=hang.place)
     return _WAITED.format(

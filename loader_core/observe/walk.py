@@ -42,7 +42,7 @@ from loader_core.trace import (
 from loader_core.trace.facts import append_fact
 
 STUCK_NS = 10_000_000_000
-"""Who interrupts a wait of so long is told which worker it was for."""
+"""Who interrupts a wait of so long, which a verdict calls a hang, is told which worker it was for."""
 
 
 class Walk:
@@ -201,8 +201,10 @@ class Walk:
 
     @quietly
     def end_step(self) -> None:
-        """The loop asks for a batch that the loader does not make."""
-        self._end_step(self._consumer)
+        """The loop asks for a batch that the loader does not make, so it does not wait."""
+        recorder = self._consumer
+        self._end_step(recorder)
+        recorder.mark(Kind.WAIT_BATCH)
 
     @quietly
     def paused(self, since_ns: int) -> None:

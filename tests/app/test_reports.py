@@ -25,11 +25,12 @@ from app.script_summary import look, show, worth_saying
 from loader_core.diagnose.desk import code_change
 from loader_core.diagnose.facts import Facts
 from loader_core.diagnose.memory import Limits as HostLimits
+from loader_core.diagnose.rules_hang import HANG_NS
 from loader_core.diagnose.setting import Setting
 from loader_core.diagnose.verdict import judge, judge_run
 from loader_core.diagnose.verdict_types import Code
 from loader_core.observe import observe
-from loader_core.trace import Detail, Recording, stage
+from loader_core.trace import NO_BATCH, Detail, Recording, Role, now, stage
 from loader_core.trace.event import Kind
 from tests.diagnose.simulated import MS, Loader, excerpt_of, marks
 
@@ -255,6 +256,18 @@ def test_what_cannot_be_told_is_not_kept(tmp_path: Path) -> None:
         pass
     (failed,) = failures(judge_run(tmp_path / "empty"), Limits(max_wait_share=0.5))
     assert "not known" in failed.en
+
+
+def test_a_hang_keeps_no_limit_of_waiting(tmp_path: Path) -> None:
+    with Recording.create(tmp_path / "stuck", run_id="stuck") as recording:
+        at, main_lane = now(), recording.recorder(Role.MAIN)
+        for batch in range(2):
+            main_lane.add(Kind.DISPATCH, batch, at, at, value=1)
+        recording.consumer.add(Kind.WAIT_BATCH, 0, at, at + 1_000_000, value=0)
+        recording.consumer.add(Kind.STEP, 0, at + 1_000_000, at + 2_000_000, value=8)
+        recording.consumer.add(Kind.WAIT_BATCH, NO_BATCH, at + 2_000_000, at + 2 * HANG_NS)
+    (failed,) = failures(judge_run(tmp_path / "stuck"), Limits(max_wait_share=1.0))
+    assert "Batch 1 (epoch 0) had not come after 20 s of waiting" in failed.en
 
 
 @pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0.1", 0.1), ("0", 0.0), ("100%", 1.0)])

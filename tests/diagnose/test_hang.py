@@ -82,6 +82,7 @@ def test_a_batch_that_does_not_come_is_told_with_worker_sample_and_line() -> Non
         f"{longest} ms. El worker 0 leía sus muestras y estaba en la 130, en {PLACE}."
     )
     assert finding.advice.en.startswith("Load sample 130 with num_workers=0 and look where it stops")
+    assert "timeout=60" in finding.experiment.en
     assert [evidence.value for evidence in finding.evidence] == [40e9, float(hang.longest_ns), 30.0]
 
 
@@ -110,6 +111,7 @@ def test_a_sampler_that_gives_no_indices_is_told_apart() -> None:
     rows = excerpt.rows[excerpt.rows["batch"] < STUCK]
     hang = found(excerpt_of(rows, workers=2, end_ns=excerpt.end_ns))
     assert (hang.batch, hang.at, hang.worker) == (STUCK, "draw", None)
+    assert hang.in_main_process  # where no timeout of the loader's helps
 
 
 def test_a_loop_without_workers_is_stuck_in_its_own_process() -> None:
@@ -118,7 +120,11 @@ def test_a_loop_without_workers_is_stuck_in_its_own_process() -> None:
     excerpt = excerpt_of(rows, workers=0, end_ns=asked() + HANG_NS)
     hang = found(excerpt)
     assert (hang.batch, hang.at, hang.worker) == (STUCK, "fetch", -1)
-    assert "The main process was reading its samples." in judge(excerpt, Facts.of([]), Limits()).top().sentence.en
+    top = judge(excerpt, Facts.of([]), Limits()).top()
+    assert "The main process was reading its samples." in top.sentence.en
+    # torch refuses a timeout without workers, and num_workers=0 is what there is.
+    assert "Go through the dataset alone" in top.advice.en
+    assert "Ctrl-C" in top.experiment.en
 
 
 def interrupted(*more: tuple[Any, ...], waited_ns: int = 40 * SECOND) -> Excerpt:

@@ -22,6 +22,8 @@ from loader_core.trace import NOT_MEASURED, Kind, Recording, Trace
 from loader_core.trace.facts import read_facts
 from tests.observe.datasets import Failing
 
+pytestmark = pytest.mark.usefixtures("nothing_swallowed")
+
 BATCH = 4
 
 

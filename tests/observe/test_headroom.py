@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from app.cli import main
 from app.summary import diagnose_run
+from loader_core.diagnose.rules_hang import HANG_NS, find_hang
+from loader_core.diagnose.stored import read_excerpt
 from loader_core.observe import observe
 from loader_core.observe.headroom import KEPT, WARM
 from loader_core.start import HEADROOM
@@ -71,6 +74,15 @@ def test_it_says_what_a_perfect_loader_would_save(tmp_path: Path) -> None:
     rows = Trace.open(tmp_path / "run").window(0, 2**62)
     assert (rows["kind"] == Kind.STEP).sum() == 50, "what came again is no step of the loader's"
     assert (rows["kind"] == Kind.PAUSE).sum() == 1
+
+
+def test_while_it_is_measured_the_loop_is_not_taken_for_stuck(tmp_path: Path) -> None:
+    seen(tmp_path / "run", workers=1)
+    trace = Trace.open(tmp_path / "run")
+    [pause] = trace.window(0, 2**62, {Kind.PAUSE})
+    excerpt = read_excerpt(trace, 0)
+    so_far = excerpt.rows[excerpt.rows["end"] <= pause["start"]]
+    assert find_hang(replace(excerpt, rows=so_far, end_ns=int(pause["start"]) + 10 * HANG_NS)) is None
 
 
 def test_a_validation_is_left_alone(tmp_path: Path) -> None:

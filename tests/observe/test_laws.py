@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +24,7 @@ from tests.observe import datasets
 from tests.observe.datasets import Failing, FailingSampler, Keys, Many, Nested, Noise, Stream, ToldStream, Twos
 from tests.observe.experience import Make, both
 
-
-@pytest.fixture(autouse=True)
-def nothing_swallowed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """What fails inside is swallowed in a user's run, and told here."""
-    with caplog.at_level(logging.WARNING, "loaderscope"):
-        yield
-    assert [record.getMessage() for record in caplog.records if record.name == "loaderscope"] == []
+pytestmark = pytest.mark.usefixtures("nothing_swallowed")
 
 
 def made(dataset: Dataset[Any], **arguments: Any) -> Make:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,7 @@ from tests.observe.experience import ROOT, experience, recorded
 LENGTH, BATCH, BATCHES = 23, 4, 6
 
 
-@pytest.fixture(autouse=True)
-def nothing_swallowed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    with caplog.at_level(logging.WARNING, "loaderscope"):
-        yield
-    assert [record.getMessage() for record in caplog.records if record.name == "loaderscope"] == []
+pytestmark = pytest.mark.usefixtures("nothing_swallowed")
 
 
 def trace_of(loader: DataLoader[Any], directory: Path, *, epochs: int = 1, detail: str = "stage") -> Trace:
