@@ -50,8 +50,9 @@ def failures(verdict: Verdict, limits: Limits) -> list[Bilingual]:
     """Which limits a run does not keep, a sentence each. What cannot be told is not kept."""
     failed, top = [], verdict.top()
     if limits.max_wait_share is not None:
-        untold = top.code is Code.HANG or (top.code is Code.UNDETERMINED and not verdict.steps)
-        if verdict.wait_share is None or untold:  # how long a hang would have lasted nobody knows
+        if top.code is Code.HANG:  # how long it would have waited nobody knows
+            failed.append(top.sentence)
+        elif verdict.wait_share is None or (top.code is Code.UNDETERMINED and not verdict.steps):
             failed.append(_NO_WAIT + top.sentence)
         elif verdict.wait_share > limits.max_wait_share:
             parts = {"share": share(verdict.wait_share), "limit": share(limits.max_wait_share)}

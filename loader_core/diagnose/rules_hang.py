@@ -71,7 +71,7 @@ def hanging(desk: Desk) -> list[Finding]:
         None,
         _sentence(hang),
         evidence=_evidence(desk, hang),
-        advice=_OWN_ADVICE if hang.worker == MAIN else _ADVICE[hang.at].format(sample=_this_sample(hang)),
+        advice=(_OWN_ADVICE if hang.worker == MAIN else _ADVICE[hang.at]).format(sample=_this_sample(hang)),
         confidence="high" if sure else "medium",
         place=hang.place,
         refuted_by=Bilingual(
@@ -101,7 +101,7 @@ def _on_lane(excerpt: Excerpt, lane: int) -> Hang | None:
     given = with_batch(of_kinds(rows, Kind.DISPATCH))
     missing = given[given["epoch"] == given["epoch"].max(initial=0)]
     missing = missing[~np.isin(excerpt.keys(missing), excerpt.keys(got))]
-    wait = _wait(excerpt, loop, missing)
+    wait = _wait(excerpt, loop, missing, failed=excerpt.on(of_kinds(rows, Kind.ERROR), Role.WORKER))
     if wait is None or (of_kinds(rows, Kind.DIED)["end"] >= wait.since_ns).any():
         return None  # a death is a story of its own
     if len(missing):
@@ -152,8 +152,11 @@ class _Wait:
     """The loop is known to have asked: an epoch may have begun before it does."""
 
 
-def _wait(excerpt: Excerpt, loop: Rows, missing: Rows) -> _Wait | None:
-    """What the loop does at the end of the window, if that is waiting. `missing`: batches given out and not got."""
+def _wait(excerpt: Excerpt, loop: Rows, missing: Rows, failed: Rows) -> _Wait | None:
+    """What the loop does at the end of the window, if that is waiting.
+
+    `missing`: batches given out and not got; `failed`: batches that could not be made.
+    """
     if not len(loop):
         return _Wait(int(missing["start"].min()), excerpt.end_ns, asked=False) if len(missing) else None
     last = loop[np.lexsort((loop["start"], loop["end"]))[-1]]
@@ -161,8 +164,8 @@ def _wait(excerpt: Excerpt, loop: Rows, missing: Rows) -> _Wait | None:
         return _Wait(int(last["end"]), excerpt.end_ns)
     if last["batch"] != NO_BATCH:
         return None  # it works on that batch
-    if last["end"] - last["start"] >= HANG_NS and len(missing):
-        return _Wait(int(last["start"]), int(last["end"]))  # it was interrupted
+    if last["end"] - last["start"] >= HANG_NS and (len(missing) or (failed["end"] >= last["start"]).any()):
+        return _Wait(int(last["start"]), int(last["end"]))  # it was interrupted: there was a batch to wait for
     begun = missing[missing["start"] >= last["end"]]  # of an epoch after the one that was over, or left
     return _Wait(int(begun["start"].min()), excerpt.end_ns, asked=False) if len(begun) else None
 
@@ -246,14 +249,12 @@ _ADVICE: dict[At, Bilingual] = {
 }
 
 _OWN_ADVICE = Bilingual(
-    "Recorre el dataset a solas, muestra a muestra, y mira dónde se para: suele ser una lectura sin límite de tiempo o "
-    "un bucle sin fin.",
-    "Go through the dataset alone, sample by sample, and look where it stops: as a rule a read without a time limit, "
-    "or an endless loop.",
+    "Carga {sample} a solas y mira dónde se para: suele ser una lectura sin límite de tiempo o un bucle sin fin.",
+    "Load {sample} alone and look where it stops: as a rule a read without a time limit, or an endless loop.",
 )
 _INTERRUPT = Bilingual(
-    "Pulsa Ctrl-C: la traza acaba en la línea en que está parado.",
-    "Press Ctrl-C: the traceback ends at the line that it stands at.",
+    "Lee la traza que deja Ctrl-C: acaba en la línea en que está parado.",
+    "Read the traceback that Ctrl-C leaves: it ends at the line that it stands at.",
 )
 _REPEAT = Bilingual(
     "Repite con los mismos índices y timeout=60, que interrumpe la espera con un error: si se para en el mismo, la "

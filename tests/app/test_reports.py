@@ -267,7 +267,7 @@ def test_a_hang_keeps_no_limit_of_waiting(tmp_path: Path) -> None:
         recording.consumer.add(Kind.STEP, 0, at + 1_000_000, at + 2_000_000, value=8)
         recording.consumer.add(Kind.WAIT_BATCH, NO_BATCH, at + 2_000_000, at + 2 * HANG_NS)
     (failed,) = failures(judge_run(tmp_path / "stuck"), Limits(max_wait_share=1.0))
-    assert "Batch 1 (epoch 0) had not come after 20 s of waiting" in failed.en
+    assert failed.en.startswith("Batch 1 (epoch 0) had not come after 20 s of waiting")
 
 
 @pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0.1", 0.1), ("0", 0.0), ("100%", 1.0)])

@@ -123,7 +123,7 @@ def test_a_loop_without_workers_is_stuck_in_its_own_process() -> None:
     top = judge(excerpt, Facts.of([]), Limits()).top()
     assert "The main process was reading its samples." in top.sentence.en
     # torch refuses a timeout without workers, and num_workers=0 is what there is.
-    assert "Go through the dataset alone" in top.advice.en
+    assert top.advice.en.startswith("Load the samples of that batch alone and look where it stops")
     assert "Ctrl-C" in top.experiment.en
 
 
@@ -145,6 +145,27 @@ def test_a_timeout_is_a_hang_and_an_exception_of_the_dataset_is_none() -> None:
     assert find_hang(interrupted(told, fetch, raised)) is None
     by_the_same_key = found(interrupted(fetch, raised))  # Ctrl-C goes to the workers too
     assert (by_the_same_key.at, by_the_same_key.sample) == ("fetch", 131)
+
+
+def test_a_loop_without_workers_that_was_interrupted_knows_its_sample() -> None:
+    over = asked() + 40 * SECOND
+    plain = stuck(has=()).rows
+    plain = plain[np.isin(plain["kind"], [Kind.WAIT_BATCH, Kind.STEP])]
+    wait = row(Kind.WAIT_BATCH, asked(), over)
+    fetch = row(Kind.FETCH, asked(), over - MS, lane=FIRST_WORKER, batch=STUCK)
+    raised = row(Kind.ERROR, over - MS, lane=FIRST_WORKER, batch=STUCK, sample=131)
+    told = row(Kind.ERROR, over, lane=MAIN, batch=STUCK)
+
+    def hang_in(*more: tuple[Any, ...]) -> Hang | None:
+        return find_hang(
+            excerpt_of(np.concatenate([plain, rows_of(*more)]), workers=1, start_ns=0, end_ns=over + SECOND)
+        )
+
+    hang = hang_in(wait, fetch, raised)
+    assert hang is not None
+    assert (hang.batch, hang.at, hang.sample) == (STUCK, "fetch", 131)
+    assert hang_in(wait, fetch, raised, told) is None  # the dataset's own exception
+    assert hang_in(wait) is None  # an epoch whose end took long
 
 
 def test_the_first_batch_of_an_epoch_may_take_longer() -> None:
